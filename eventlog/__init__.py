@@ -1,0 +1,116 @@
+"""An event-sourced experiment platform whose only database is a directory or a bucket.
+
+    >>> import eventlog
+    >>> with eventlog.open("./.eventlog") as log:
+    ...     log.append("lamp.lit", "lamp:desk", data={"by": "me"})
+    ...     print(log.events().collect())
+
+The public names:
+
+    open           a log by its URL: a path, ``s3://bucket/prefix``, ``memory://name`` …
+    Log            what `open` gives
+    Event          one event, as Python values
+    EventType      gives the payload of events of one name a shape and a version
+    Position       how far a reader has come
+    hookimpl       marks a plugin's functions
+    testing        the conformance kits for those who write backends and plugins
+    __version__    of this package
+    errors         every error, in one small tree; each is a public name here as well:
+                   EventlogError, UsageError, NotALog, NewerFormat, Damage, ForkedLane,
+                   VersionConflict, Fenced, SpoolError, SpoolFull, LogClosed, PluginError,
+                   BackendError, Exists, Missing, Denied, Unavailable, NotCreateOnly
+
+Importing this module is cheap: every name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eventlog import errors, testing
+    from eventlog.errors import (
+        BackendError,
+        Damage,
+        Denied,
+        EventlogError,
+        Exists,
+        Fenced,
+        ForkedLane,
+        LogClosed,
+        Missing,
+        NewerFormat,
+        NotALog,
+        NotCreateOnly,
+        PluginError,
+        SpoolError,
+        SpoolFull,
+        Unavailable,
+        UsageError,
+        VersionConflict,
+    )
+    from eventlog.event import Event, EventType
+    from eventlog.log.log import Log
+    from eventlog.log.log import open_log as open
+    from eventlog.log.manifest import Position
+    from eventlog.plugin import hookimpl
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "Damage",
+    "Denied",
+    "Event",
+    "EventType",
+    "EventlogError",
+    "Exists",
+    "Fenced",
+    "ForkedLane",
+    "Log",
+    "LogClosed",
+    "Missing",
+    "NewerFormat",
+    "NotALog",
+    "NotCreateOnly",
+    "PluginError",
+    "Position",
+    "SpoolError",
+    "SpoolFull",
+    "Unavailable",
+    "UsageError",
+    "VersionConflict",
+    "__version__",
+    "errors",
+    "hookimpl",
+    "open",
+    "testing",
+]
+
+_HOMES = {
+    "Event": "eventlog.event:Event",
+    "EventType": "eventlog.event:EventType",
+    "Log": "eventlog.log.log:Log",
+    "Position": "eventlog.log.manifest:Position",
+    "errors": "eventlog.errors",
+    "hookimpl": "eventlog.plugin:hookimpl",
+    "open": "eventlog.log.log:open_log",
+    "testing": "eventlog.testing",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on its first use (PEP 562)."""
+    home = _HOMES.get(name) or f"eventlog.errors:{name}"
+    if name not in __all__:
+        raise AttributeError(f"module 'eventlog' has no attribute {name!r}")
+    module_name, _, attribute = home.partition(":")
+    module = importlib.import_module(module_name)
+    value: object = getattr(module, attribute) if attribute else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

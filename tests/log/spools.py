@@ -1,0 +1,164 @@
+"""Spools for tests: alive, dead, and what lies in the store afterwards."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from eventlog.backend import Backend
+from eventlog.event import POINT_TYPE
+from eventlog.log import facts as ff
+from eventlog.log import recover
+from eventlog.log.create import ensure_log
+from eventlog.log.inside import writing
+from eventlog.log.lock import take_lock
+from eventlog.log.names import Names
+from eventlog.log.points import Rows
+from eventlog.log.reader import Reader
+from eventlog.log.segment import SpoolMark
+from eventlog.log.ship import Shipper
+from eventlog.log.spool import Spool
+from eventlog.log.tables import build
+
+NO_ROWS = Rows(lambda: 0, lambda n: 0, None, 0, memoryview(b""), memoryview(b""))  # type: ignore[arg-type]
+
+
+class Hand:
+    """A spool with a hand that writes to it step by step, as the handles do in one go.
+
+    Every event has a name of its own: facts in ``type``, points in ``step``.
+    """
+
+    def __init__(self, root: Path, lane: str = "lane", *, locked: bool = False) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.cell = [NO_ROWS]
+        self.spool = Spool.create(root, lane, Names(), self.cell, locked=locked)
+        self.stream = self.spool.name(ff.STREAM, "run:1")
+        self.key = self.spool.name(ff.KEY, "loss")
+
+    def fact(self, name: str, time_us: int | None = None) -> None:
+        self.spool.append(time_us, name, "run:1", None, None, None, None)
+
+    def take(self) -> tuple[Rows, int]:
+        """A row that is taken and not filled."""
+        while True:
+            rows = self.cell[0]
+            row = rows.take()
+            if row < rows.capacity:
+                return rows, row
+            self.spool.grow(rows)
+
+    def fill(self, taken: tuple[Rows, int], step: int) -> None:
+        rows, row = taken
+        struct.pack_into("@qqdII", rows.map, row << 5, 5, step, step / 2, self.stream, self.key)
+
+    def point(self, *steps: int) -> None:
+        for step in steps:
+            self.fill(self.take(), step)
+
+    def words(self, since: SpoolMark | None = None, until: SpoolMark | None = None) -> list[object]:
+        """What lies between two marks, in order."""
+        end = until or self.spool.end()
+        return words(build(self.spool, since or SpoolMark(), end, "lane", 0).table)
+
+    def die(self) -> Path:
+        """Let go of everything, as the kernel does for a process that is killed."""
+        self.spool.close()
+        return self.spool.directory
+
+
+class InFlight:
+    """A thread that has taken a row and stands still before it fills it."""
+
+    def __init__(self, hand: Hand, step: int) -> None:
+        self._took, self._go = threading.Event(), threading.Event()
+
+        def write_slowly() -> None:
+            taken = hand.take()
+            self._took.set()
+            assert self._go.wait(30)
+            if step >= 0:
+                hand.fill(taken, step)
+
+        writing(write_slowly)
+        self._thread = threading.Thread(target=write_slowly)
+        self._thread.start()
+        assert self._took.wait(30)
+
+    def land(self) -> None:
+        self._go.set()
+        self._thread.join(30)
+
+
+def words(table: pa.Table) -> list[object]:
+    """Facts by type, points by step."""
+    return [
+        row["step"] if row["type"] == POINT_TYPE else row["type"]
+        for row in table.select(["type", "step"]).to_pylist()
+    ]
+
+
+def stored(backend: Backend, *, died: bool = False) -> list[object]:
+    """The words of everything that a reader finds, by lane and seq."""
+    tables = list(Reader(backend).snapshot().tables())
+    if not tables:
+        return []
+    rows = pa.concat_tables(tables).to_pylist()
+    rows.sort(key=lambda row: (row["lane"], row["seq"]))
+    return [
+        row["step"] if row["type"] == POINT_TYPE else row["type"]
+        for row in rows
+        if died or row["type"] != recover.DIED
+    ]
+
+
+def recovered(backend: Backend, root: Path, **options: Any) -> recover.SyncReport:
+    """What a look at the spools below ``root`` reports."""
+    ensure_log(backend)
+    return recover.recover_all(Reader(backend), root, **options)
+
+
+def reopened(directory: Path) -> Spool:
+    """A dead writer's spool, in our hands."""
+    held = take_lock(directory)
+    assert held is not None
+    return Spool.open_dead(directory, held)
+
+
+def shipper_of(hand: Hand, backend: Backend) -> Shipper:
+    ensure_log(backend)
+    return Shipper(hand.spool, backend)
+
+
+class Died(BaseException):
+    """Kills whoever takes the step."""
+
+
+def steps(monkeypatch: pytest.MonkeyPatch, call: Callable[[str], None]) -> None:
+    """Call ``call(name)`` before every step that a crash might fall on."""
+    for module in ("eventlog.log.spool", "eventlog.log.ship"):
+        monkeypatch.setattr(f"{module}.step", call)
+
+
+def dying_at(number: int) -> Callable[[str], None]:
+    """A step function that dies at the ``number``-th step."""
+    count = iter(range(number + 1))
+
+    def step(name: str) -> None:
+        if next(count, None) == number:
+            raise Died(name)
+
+    return step
+
+
+@pytest.fixture(name="hand")
+def make_hand(tmp_path: Path) -> Iterator[Hand]:
+    hand = Hand(tmp_path / "spool")
+    yield hand
+    hand.spool.close()

@@ -1,0 +1,575 @@
+"""Recovery: what a writer left is shipped once, by whoever finds it, however often it is begun."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventlog.errors import ForkedLane, Unavailable
+from eventlog.log import facts as ff
+from eventlog.log import identity, lock, recover, spool
+from eventlog.log import segment as sg
+from eventlog.log.create import ensure_log
+from eventlog.log.lock import alone, take_lock
+from eventlog.log.points import ROW_BYTES
+from eventlog.log.reader import LaneState, Reader
+from eventlog.log.seal import seal
+from eventlog_backends.memory import MemoryBackend
+from tests.log import lanes
+from tests.log.hooked import cuts, flips
+from tests.log.spools import Died, Hand, dying_at, recovered, shipper_of, steps, stored
+
+WORDS = [0, 1, "fact0", 2, 3, "fact1", 4, 5, "fact2"]
+
+
+@pytest.fixture
+def store() -> MemoryBackend:
+    backend = MemoryBackend()
+    ensure_log(backend)
+    return backend
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    with caplog.at_level(logging.CRITICAL + 1, logger="eventlog"):
+        yield
+
+
+def leave(root: Path, store: MemoryBackend, shipped: int = 1, lane: str = "lane") -> Path:
+    """A dead writer's spool: three rounds of two points and a fact, ``shipped`` of them shipped."""
+    hand = Hand(root, lane)
+    shipper = shipper_of(hand, store)
+    for n in range(3):
+        hand.point(2 * n, 2 * n + 1)
+        hand.fact(f"fact{n}")
+        if n < shipped:
+            shipper.ship()
+    hand.spool.sync()
+    return hand.die()
+
+
+def as_machine(monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
+    for module in (identity, lock, recover):
+        monkeypatch.setattr(module, "machine_id", lambda: machine)
+
+
+def as_boot(monkeypatch: pytest.MonkeyPatch, boot: str) -> None:
+    for module in (identity, lock, spool):
+        monkeypatch.setattr(module, "boot_id", lambda: boot)
+
+
+@pytest.mark.parametrize("shipped", range(4))
+def test_the_next_opener_ships_what_is_left(
+    tmp_path: Path, store: MemoryBackend, shipped: int
+) -> None:
+    leave(tmp_path, store, shipped)
+    report = recovered(store, tmp_path)
+    assert (report.recovered, report.failed) == (["lane"], {})
+    assert stored(store, died=True) == [*WORDS, recover.DIED]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_owner_goes_on_in_the_same_lane_and_ends_it(
+    tmp_path: Path, store: MemoryBackend
+) -> None:
+    leave(tmp_path, store)
+    recovered(store, tmp_path)
+    assert {lane: s.ended for lane, s in Reader(store).snapshot().lanes.items()} == {
+        "lane": "closed"
+    }
+
+
+@pytest.mark.parametrize("shipped", range(4))
+def test_after_a_reboot_the_rest_goes_into_the_next_lane(
+    tmp_path: Path, store: MemoryBackend, shipped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path, store, shipped)
+    as_boot(monkeypatch, "another boot")
+    report = recovered(store, tmp_path)
+    assert (report.recovered, report.failed) == (["lane"], {})
+    assert stored(store, died=True) == [*WORDS, recover.DIED]
+    ended = {lane: s.ended for lane, s in Reader(store).snapshot().lanes.items()}
+    assert ended == {"lane": "sealed", "lane~1": "closed"}
+
+
+def test_the_owner_that_slept_meets_the_seal_of_its_recoverer(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = Hand(tmp_path / "a")
+    zombie = shipper_of(hand, store)
+    hand.point(1)
+    zombie.ship()
+    hand.point(2)
+    hand.spool.sync()
+    shutil.copytree(hand.spool.directory, tmp_path / "b" / "lane")
+    as_boot(monkeypatch, "another boot")
+    recovered(store, tmp_path / "b")
+    monkeypatch.undo()
+    with pytest.raises(ForkedLane):  # what it has is there already, under the next name
+        zombie.ship()
+    assert stored(store) == [1, 2]
+    hand.spool.close()
+
+
+@pytest.mark.parametrize("owner", [True, False])
+def test_a_recovery_killed_at_any_step_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: bool
+) -> None:
+    for number in range(1_000):
+        store = MemoryBackend()
+        ensure_log(store)
+        root = tmp_path / str(number)
+        leave(root, store)
+        with monkeypatch.context() as patched:
+            if not owner:
+                as_boot(patched, "another boot")
+            steps(patched, dying_at(number))
+            try:
+                recovered(store, root)
+            except Died:
+                finished = False
+            else:
+                finished = True
+            steps(patched, lambda name: None)
+            recovered(store, root)
+            recovered(store, root)
+        assert stored(store) == WORDS
+        assert stored(store, died=True).count(recover.DIED) == 1
+        if finished:
+            break
+    assert number >= 5
+
+
+def test_killed_again_and_again_at_each_step_a_recovery_still_ends(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path, store)
+    as_boot(monkeypatch, "another boot")
+    number = 0
+    while list(tmp_path.iterdir()):
+        steps(monkeypatch, dying_at(number))
+        try:
+            recovered(store, tmp_path)
+        except Died:
+            number += 1
+    assert stored(store) == WORDS
+
+
+class FlakyStore(MemoryBackend):
+    """Loses the answer of every put in the log once, and every second request altogether."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+        ensure_log(self)
+
+    def put_new(self, key: str, data: bytes) -> None:
+        if key.startswith("wal/") and key not in self._seen:
+            self._seen.add(key)
+            super().put_new(key, data)
+            raise Unavailable("no answer")
+        super().put_new(key, data)
+
+
+@pytest.mark.parametrize("owner", [True, False])
+def test_lost_answers_do_not_double_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: bool
+) -> None:
+    store = FlakyStore()
+    hand = Hand(tmp_path)
+    shipper = shipper_of(hand, store)
+    for n in range(3):
+        hand.point(2 * n, 2 * n + 1)
+        hand.fact(f"fact{n}")
+        with pytest.raises(Unavailable):
+            shipper.ship()
+    hand.die()
+    if not owner:
+        as_boot(monkeypatch, "another boot")
+    for _ in range(10):
+        recovered(store, tmp_path)
+    assert stored(store) == WORDS
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_recoverers_at_once_do_it_once(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second, of another process, comes at every step of the first."""
+    for number in range(1_000):
+        second = meet_at(tmp_path / str(number), number, monkeypatch)
+        if second is None:
+            break
+        assert (second.recovered, second.failed) == ([], {})
+    assert number >= 5
+
+
+def meet_at(root: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> recover.SyncReport | None:
+    """One recovery, at whose ``number``-th step another one comes: what that one did."""
+    backend = MemoryBackend()
+    ensure_log(backend)
+    leave(root, backend)
+    count = iter(range(number + 1))
+    second: list[recover.SyncReport] = []
+
+    def come(name: str) -> None:
+        if next(count, None) == number:
+            second.append(recover._look(Reader(backend), root))
+
+    with monkeypatch.context() as patched:
+        steps(patched, come)
+        first = recovered(backend, root)
+    assert first.recovered == ["lane"]
+    assert stored(backend) == WORDS
+    return second[0] if second else None
+
+
+def test_threads_wait_for_each_other_s_recovery(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path, store)
+    seen: list[list[object]] = []
+    threads: list[threading.Thread] = []
+
+    def look() -> None:
+        recovered(store, tmp_path)
+        seen.append(stored(store))
+
+    def come(name: str) -> None:
+        if not threads:
+            threads.append(threading.Thread(target=look))
+            threads[0].start()
+
+    steps(monkeypatch, come)
+    recovered(store, tmp_path)
+    threads[0].join()
+    assert seen == [WORDS]
+
+
+def test_a_lock_held_by_a_child_of_the_dead_is_free_for_a_non_owner(
+    tmp_path: Path, store: MemoryBackend
+) -> None:
+    directory = leave(tmp_path, store)
+    who = json.loads((directory / "lock").read_bytes())
+    (directory / "lock").write_text(json.dumps(who | {"pid": 2**22 - 1, "pid_start": "1"}))
+    inherited = os.open(directory / "lock", os.O_RDWR)
+    fcntl.flock(inherited, fcntl.LOCK_EX)
+    held = take_lock(directory)
+    assert held is not None
+    assert not held.owner
+    os.close(held.fd)
+    assert recovered(store, tmp_path).recovered == ["lane"]
+    os.close(inherited)
+    assert stored(store) == WORDS
+
+
+def test_a_held_lock_that_cannot_be_read_is_left_alone(
+    tmp_path: Path, store: MemoryBackend
+) -> None:
+    hand = Hand(tmp_path)
+    (hand.spool.directory / "lock").write_bytes(b"\xff\x00rubbish")
+    assert recovered(store, tmp_path).alive == ["lane"]
+    hand.spool.close()
+
+
+def test_a_live_writer_is_left_alone(tmp_path: Path, store: MemoryBackend) -> None:
+    hand = Hand(tmp_path)
+    hand.point(1)
+    assert recovered(store, tmp_path).alive == ["lane"]
+    hand.spool.close()
+
+
+def test_one_s_own_lane_is_passed_over(tmp_path: Path, store: MemoryBackend) -> None:
+    leave(tmp_path, store)
+    assert recovered(store, tmp_path, skip="lane") == recover.SyncReport()
+
+
+def test_being_alone_ends_with_its_block(tmp_path: Path) -> None:
+    with alone(tmp_path) as first:
+        assert first
+        with alone(tmp_path) as second:
+            assert not second
+    with alone(tmp_path) as again:
+        assert again
+    with alone(tmp_path / "gone") as nothing:
+        assert not nothing
+
+
+# -- other machines ------------------------------------------------------------------------------
+
+
+def test_another_machine_s_spool_is_named_and_not_touched(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = leave(tmp_path, store)
+    before = sorted((p, p.stat().st_mtime_ns) for p in directory.rglob("*"))
+    as_machine(monkeypatch, "another machine")
+    assert recovered(store, tmp_path).foreign == ["lane"]
+    assert sorted((p, p.stat().st_mtime_ns) for p in directory.rglob("*")) == before
+
+
+@pytest.mark.parametrize("shipped", range(4))
+def test_an_adopted_spool_is_shipped_into_the_next_lane(
+    tmp_path: Path, store: MemoryBackend, shipped: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path, store, shipped)
+    as_machine(monkeypatch, "another machine")
+    assert recovered(store, tmp_path, adopt=True).recovered == ["lane"]
+    assert stored(store) == WORDS
+
+
+@pytest.mark.parametrize("behind", range(4))
+def test_a_copy_that_is_older_than_the_store_doubles_nothing(
+    tmp_path: Path, store: MemoryBackend, behind: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The spool was copied, its writer went on and shipped; then the copy is adopted."""
+    hand = Hand(tmp_path / "a")
+    shipper = shipper_of(hand, store)
+    for n in range(4):
+        hand.point(2 * n, 2 * n + 1)
+        hand.fact(f"fact{n}")
+        if n == behind:
+            hand.spool.sync()
+            shutil.copytree(hand.spool.directory, tmp_path / "b" / "lane")
+        shipper.ship()
+    as_machine(monkeypatch, "another machine")
+    assert recovered(store, tmp_path / "b", adopt=True).failed == {}
+    monkeypatch.undo()
+    found = stored(store)
+    assert found == [word for n in range(4) for word in (2 * n, 2 * n + 1, f"fact{n}")]
+    hand.spool.close()
+
+
+def test_a_copy_whose_writer_closed_its_lane_has_nothing_to_add(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = Hand(tmp_path / "a")
+    shipper = shipper_of(hand, store)
+    hand.point(1)
+    shipper.ship()
+    hand.point(2)
+    hand.spool.sync()
+    shutil.copytree(hand.spool.directory, tmp_path / "b" / "lane")
+    hand.spool.finish()
+    assert shipper.ship(final=True)
+    as_machine(monkeypatch, "another machine")
+    assert recovered(store, tmp_path / "b", adopt=True).recovered == ["lane"]
+    assert stored(store) == [1, 2]
+    hand.spool.close()
+
+
+def test_a_copy_whose_lane_has_retired_has_nothing_to_add(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = Hand(tmp_path / "a")
+    shipper = shipper_of(hand, store)
+    for n in (1, 2):  # of a single segment the copy cannot know whether it ever landed
+        hand.point(n)
+        shipper.ship()
+    shutil.copytree(hand.spool.directory, tmp_path / "b" / "lane")
+    hand.spool.finish()
+    assert shipper.ship(final=True)
+    lanes.retire(store)
+    as_machine(monkeypatch, "another machine")
+    assert recovered(store, tmp_path / "b", adopt=True).recovered == ["lane"]
+    assert stored(store) == [1, 2]
+    hand.spool.close()
+
+
+def test_two_machines_that_adopt_one_spool_ship_it_once(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = leave(tmp_path / "a", store)
+    shutil.copytree(directory, tmp_path / "b" / "lane")
+    for root, machine in (("a", "one"), ("b", "two")):
+        as_machine(monkeypatch, machine)
+        assert recovered(store, tmp_path / root, adopt=True).failed == {}
+    assert stored(store) == WORDS
+
+
+# -- outages -------------------------------------------------------------------------------------
+
+
+def test_an_outage_leaves_the_spools_as_they_were(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path, store, lane="lane1")
+    leave(tmp_path, store, lane="lane2")
+    put = store.put_new
+
+    def away(key: str, data: bytes) -> None:
+        raise Unavailable("the store is away")
+
+    monkeypatch.setattr(store, "put_new", away)
+    report = recovered(store, tmp_path)
+    assert list(report.failed) == ["lane1"]
+    assert report.recovered == []
+    monkeypatch.setattr(store, "put_new", put)
+    assert recovered(store, tmp_path).recovered == ["lane1", "lane2"]
+    assert sorted(map(str, stored(store))) == sorted(map(str, WORDS * 2))
+
+
+def test_one_broken_spool_does_not_keep_the_others(tmp_path: Path, store: MemoryBackend) -> None:
+    broken = leave(tmp_path, store, lane="a-broken")
+    (broken / "points-nonsense").write_bytes(b"x" * 100)
+    leave(tmp_path, store, lane="b-sound")
+    report = recovered(store, tmp_path)
+    assert list(report.failed) == ["a-broken"]
+    assert report.recovered == ["b-sound"]
+    (broken / "points-nonsense").unlink()
+    assert recovered(store, tmp_path).recovered == ["a-broken"]
+
+
+def test_a_spool_that_cannot_be_opened_is_let_go_of(tmp_path: Path, store: MemoryBackend) -> None:
+    broken = leave(tmp_path, store)
+    (broken / "facts-nonsense").write_bytes(b"")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        assert list(recovered(store, tmp_path).failed) == ["lane"]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# -- damage --------------------------------------------------------------------------------------
+
+
+class Spoils:
+    """A small spool, of which one file is damaged over and over."""
+
+    def __init__(self, tmp_path: Path, shipped: int = 1) -> None:
+        self._made = MemoryBackend()
+        self.root = tmp_path / "spool"
+        leave(tmp_path / "made", self._made, shipped)
+        leave(tmp_path / "made", self._made, 0, lane="z-sound")
+        self._source = tmp_path / "made"
+        self.files = sorted(
+            p.relative_to(self._source) for p in (self._source / "lane").rglob("*") if p.is_file()
+        )
+
+    def recover(self, file: Path, raw: bytes) -> tuple[recover.SyncReport, list[object]]:
+        """What comes of it where the file holds ``raw``."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(self._source, self.root)
+        (self.root / file).write_bytes(raw)
+        store = MemoryBackend()
+        for entry in self._made.list():
+            store.put_new(entry.key, self._made.get(entry.key))
+        report = recovered(store, self.root)
+        assert "z-sound" in report.recovered
+        sound = [row for row in lanes.contents(store) if row[0] == "z-sound"]
+        assert len(sound) == len(WORDS) + 1
+        found = [
+            row[6] if row[3] == "metric.logged" else row[3]
+            for row in lanes.contents(store)
+            if str(row[0]).startswith("lane") and row[3] != recover.DIED
+        ]
+        return report, found
+
+    def raw(self, file: Path) -> bytes:
+        return (self._source / file).read_bytes()
+
+
+def named(report: recover.SyncReport) -> bool:
+    return bool(report.failed or report.foreign or report.lost_rows or report.lost_bytes)
+
+
+@pytest.mark.parametrize("shipped", [0, 1])
+def test_cut_facts_never_become_others_and_their_loss_is_named(
+    tmp_path: Path, shipped: int
+) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    for raw in cuts(spoils.raw(facts), 17):
+        report, found = spoils.recover(facts, raw)
+        assert set(found) <= set(WORDS)
+        assert len(found) == len(set(found))
+        whole = ff.parse(raw)[1] == len(raw)
+        assert found == WORDS or named(report) or whole
+
+
+@pytest.mark.parametrize("shipped", [0, 1])
+def test_flipped_bits_in_facts_never_become_events_and_are_named(
+    tmp_path: Path, shipped: int
+) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    for raw in flips(spoils.raw(facts), 151):
+        report, found = spoils.recover(facts, raw)
+        assert set(found) <= set(WORDS)
+        assert len(found) == len(set(found))
+        assert named(report)
+
+
+@pytest.mark.parametrize("shipped", [0, 1])
+def test_cut_points_are_counted(tmp_path: Path, shipped: int) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    [points] = [f for f in spoils.files if f.name.startswith("points")]
+    raw = spoils.raw(points)
+    for size in range(0, 7 * ROW_BYTES, 13):
+        report, found = spoils.recover(points, raw[:size])
+        whole_rows = max(min(size // ROW_BYTES, 6), 2 * shipped)
+        assert [w for w in found if isinstance(w, int)] == list(range(whole_rows))
+        assert [w for w in found if isinstance(w, str)] == ["fact0", "fact1", "fact2"]
+        assert named(report) == (size // ROW_BYTES < 6)
+
+
+def test_a_row_whose_names_are_lost_is_counted(tmp_path: Path) -> None:
+    spoils = Spoils(tmp_path, 0)
+    [points] = [f for f in spoils.files if f.name.startswith("points")]
+    raw = bytearray(spoils.raw(points))
+    raw[2 * ROW_BYTES + 28] ^= 0x40
+    report, found = spoils.recover(points, bytes(raw))
+    assert found == [w for w in WORDS if w != 2]
+    assert report.lost_rows == 1
+
+
+@pytest.mark.parametrize("shipped", [1, 2, 3])
+@pytest.mark.parametrize("how", [cuts, flips])
+def test_a_damaged_outbox_loses_and_doubles_nothing(
+    tmp_path: Path, shipped: int, how: type
+) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    posted = [f for f in spoils.files if f.parent.name == "out"][-1]
+    for raw in how(spoils.raw(posted), 1_997):
+        report, found = spoils.recover(posted, raw)
+        assert report.failed == {}
+        assert found == WORDS
+
+
+@pytest.mark.parametrize("how", [cuts, flips])
+def test_a_damaged_lock_loses_and_doubles_nothing(tmp_path: Path, how: type) -> None:
+    spoils = Spoils(tmp_path)
+    file = Path("lane/lock")
+    for raw in how(spoils.raw(file), 31):
+        report, found = spoils.recover(file, raw)
+        assert found == WORDS or (named(report) and set(found) <= set(WORDS))
+        assert len(found) == len(set(found))
+
+
+def test_a_damaged_outbox_whose_lane_was_compacted_is_named(
+    tmp_path: Path, store: MemoryBackend
+) -> None:
+    directory = leave(tmp_path, store, 2)
+    lanes.retire(store)
+    [posted] = (directory / "out").iterdir()
+    posted.write_bytes(b"rubbish")
+    report = recovered(store, tmp_path)
+    assert "compaction has taken" in report.failed["lane"]
+    assert stored(store) == WORDS[:6]
+
+
+def test_the_store_s_own_loss_is_a_fork_and_named(tmp_path: Path, store: MemoryBackend) -> None:
+    leave(tmp_path, store, 3)
+    key = sg.segment_key("lane", 1)
+    store.delete([key])
+    seal(store, "lane", LaneState(None, 1, 3, 0, ""), writer="somebody")
+    report = recovered(store, tmp_path)
+    assert list(report.recovered) + list(report.failed) == ["lane"]
+    assert len(stored(store)) == len(set(stored(store)))
