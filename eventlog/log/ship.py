@@ -17,6 +17,7 @@ import msgspec
 from eventlog.backend import Backend
 from eventlog.errors import Damage, Exists, ForkedLane, Missing
 from eventlog.log import segment as sg
+from eventlog.log.blob import check
 from eventlog.log.segment import Header, SpoolMark
 from eventlog.log.spool import Spool, step
 
@@ -188,7 +189,9 @@ class Shipper:
             try:
                 with open(self.spool.blob(key), "rb") as source:
                     self.backend.put_blob(key, source)
-            except (Exists, FileNotFoundError):
+            except Exists:
+                check(self.backend, key)  # ours goes only if theirs is whole
+            except FileNotFoundError:
                 continue
 
     def fence(self, ending: Header) -> bool:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from tests.fork.scripts import rows, run
 
-
-def test_a_storm_of_ctrl_c_loses_nothing_that_returned(tmp_path: Path) -> None:
-    run(tmp_path / "log", """
+STORM = """
         import json
         log = open_log(ship_s=(0.01, 0.01))
         point = log.points("run:1", "loss")
@@ -59,7 +57,11 @@ def test_a_storm_of_ctrl_c_loses_nothing_that_returned(tmp_path: Path) -> None:
         assert interrupted > 100, interrupted
         with open(LOG + "-truth", "w") as f:
             json.dump(returned, f)
-    """, timeout_s=60)  # fmt: skip
+"""
+
+
+def test_a_storm_of_ctrl_c_loses_nothing_that_returned(tmp_path: Path) -> None:
+    run(tmp_path / "log", STORM, timeout_s=60)
     returned = json.loads((tmp_path / "log-truth").read_text())
     found: dict[object, int] = {}
     for row in rows(tmp_path / "log"):

@@ -26,6 +26,19 @@ from tests.log.spools import Hand, steps, stored
 from tests.simulation.store import SimStore
 
 
+class NoTurns(dict[Path, object]):
+    """Nobody waits for anybody."""
+
+    def setdefault(self, root: Path, lock: object) -> object:  # type: ignore[override]
+        return lock
+
+
+@pytest.fixture(autouse=True)
+def every_actor_is_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recoveries of one process take turns; here each actor stands for a process of its own."""
+    monkeypatch.setattr(recover, "_turns", NoTurns())
+
+
 @dataclass
 class Place:
     """A store with a spool root beside it, and what the writer said in so many words."""

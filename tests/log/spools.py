@@ -14,7 +14,7 @@ import pytest
 from eventlog.backend import Backend
 from eventlog.event import POINT_TYPE
 from eventlog.log import facts as ff
-from eventlog.log import recover
+from eventlog.log import identity, lock, recover, spool
 from eventlog.log.create import ensure_log
 from eventlog.log.inside import writing
 from eventlog.log.lock import take_lock
@@ -26,6 +26,7 @@ from eventlog.log.ship import Shipper
 from eventlog.log.spool import Spool
 from eventlog.log.tables import build
 
+WORDS = [0, 1, "fact0", 2, 3, "fact1", 4, 5, "fact2"]
 NO_ROWS = Rows(lambda: 0, lambda n: 0, None, 0, memoryview(b""), memoryview(b""))  # type: ignore[arg-type]
 
 
@@ -134,6 +135,29 @@ def reopened(directory: Path) -> Spool:
 def shipper_of(hand: Hand, backend: Backend) -> Shipper:
     ensure_log(backend)
     return Shipper(hand.spool, backend)
+
+
+def leave(root: Path, store: Backend, shipped: int = 1, lane: str = "lane") -> Path:
+    """A dead writer's spool: three rounds of two points and a fact, ``shipped`` of them shipped."""
+    hand = Hand(root, lane)
+    shipper = shipper_of(hand, store)
+    for n in range(3):
+        hand.point(2 * n, 2 * n + 1)
+        hand.fact(f"fact{n}")
+        if n < shipped:
+            shipper.ship()
+    hand.spool.sync()
+    return hand.die()
+
+
+def as_machine(monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
+    for module in (identity, lock, recover):
+        monkeypatch.setattr(module, "machine_id", lambda: machine)
+
+
+def as_boot(monkeypatch: pytest.MonkeyPatch, boot: str) -> None:
+    for module in (identity, lock, spool):
+        monkeypatch.setattr(module, "boot_id", lambda: boot)
 
 
 class Died(BaseException):

@@ -234,6 +234,7 @@ def test_threads_take_each_row_once(tmp_path: Path, locked: bool) -> None:
         thread.start()
     settled = 0
     while any(t.is_alive() for t in threads):
+        threads[0].join(0.005)
         settled = max(settled, hand.spool.points.advance())
     assert hand.spool.points.advance() == hand.spool.points.taken() >= settled
     steps = [step for step in hand.words() if isinstance(step, int)]

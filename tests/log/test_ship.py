@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from eventlog.errors import BackendError, Exists, ForkedLane, Unavailable
+from eventlog.errors import BackendError, Damage, Exists, ForkedLane, Unavailable
 from eventlog.log import facts as ff
 from eventlog.log import segment as sg
 from eventlog.log import ship
+from eventlog.log.blob import Mark
 from eventlog.log.compact import compact
 from eventlog.log.create import ensure_log
 from eventlog.log.reader import LaneState, Reader
@@ -184,6 +186,7 @@ def test_the_first_slot_is_never_the_last_with_events_in_it(hand: Hand, store: S
     shipper = shipper_of(hand, store)
     hand.point(1)
     hand.spool.finish()
+    hand.spool.sync()
     assert shipper.ship(final=True)
     headers = [sg.split(e.key, store.get(e.key))[0] for e in store.list("wal/")]
     assert [(h.count, h.final) for h in headers] == [(1, False), (0, True)]
@@ -196,6 +199,7 @@ def test_an_owner_that_comes_back_after_its_lane_retired_doubles_nothing(
     shipper = shipper_of(hand, store)
     hand.point(1)
     hand.spool.finish()
+    hand.spool.sync()
     store.after = [None, no_answer()]
     with pytest.raises(Unavailable):
         shipper.ship(final=True)
@@ -263,8 +267,6 @@ def test_what_is_shipped_is_forgotten_here(
 
 
 def test_payloads_come_before_the_events_that_name_them(hand: Hand, store: Store) -> None:
-    from eventlog.log.blob import Mark
-
     seen: list[list[str]] = []
     put = store.put_new
 
@@ -282,12 +284,17 @@ def test_payloads_come_before_the_events_that_name_them(hand: Hand, store: Store
     assert not hand.spool.blob(key).exists()
 
 
-def test_a_payload_whose_answer_was_lost_is_put_once(hand: Hand, store: Store) -> None:
-    from eventlog.log.blob import Mark
+def payload_of(hand: Hand, raw: bytes) -> str:
+    """The key of a payload that waits in the spool, with an event that names it."""
+    digest = hashlib.sha256(raw).hexdigest()
+    key = f"blobs/{digest[:2]}/{digest}"
+    hand.spool.keep_blob(key, raw)
+    hand.spool.append(None, "noted", "run:1", None, None, None, Mark(key, len(raw)).to_text())
+    return key
 
-    key = f"blobs/aa/aa{'0' * 62}"
-    hand.spool.keep_blob(key, b"payload")
-    hand.spool.append(None, "noted", "run:1", None, None, None, Mark(key, 7).to_text())
+
+def test_a_payload_whose_answer_was_lost_is_put_once(hand: Hand, store: Store) -> None:
+    key = payload_of(hand, b"payload")
     store.after = [no_answer()]
     shipper = shipper_of(hand, store)
     with pytest.raises(Unavailable):
@@ -295,6 +302,14 @@ def test_a_payload_whose_answer_was_lost_is_put_once(hand: Hand, store: Store) -
     assert shipper.ship()
     assert store.get(key) == b"payload"
     assert stored(store) == ["noted"]
+
+
+def test_a_payload_stays_here_while_the_store_holds_a_broken_one(hand: Hand, store: Store) -> None:
+    key = payload_of(hand, b"payload")
+    store.put_new(key, b"")
+    with pytest.raises(Damage, match=key):
+        shipper_of(hand, store).ship()
+    assert hand.spool.blob(key).read_bytes() == b"payload"
 
 
 def test_own_reads_see_what_ships_at_the_same_time(hand: Hand, store: Store) -> None:

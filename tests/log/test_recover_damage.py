@@ -1,0 +1,170 @@
+"""Damaged spools: never a false event, every loss named, and no other spool the worse for it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eventlog.log import facts as ff
+from eventlog.log import recover
+from eventlog.log import segment as sg
+from eventlog.log.create import ensure_log
+from eventlog.log.points import ROW_BYTES
+from eventlog.log.reader import LaneState
+from eventlog.log.seal import seal
+from eventlog_backends.memory import MemoryBackend
+from tests.log import lanes
+from tests.log.hooked import cuts, flips
+from tests.log.spools import WORDS, leave, recovered, stored
+
+
+@pytest.fixture
+def store() -> MemoryBackend:
+    backend = MemoryBackend()
+    ensure_log(backend)
+    return backend
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    with caplog.at_level(logging.CRITICAL + 1, logger="eventlog"):
+        yield
+
+
+class Spoils:
+    """A small spool, of which one file is damaged over and over."""
+
+    def __init__(self, tmp_path: Path, shipped: int = 1) -> None:
+        self._made = MemoryBackend()
+        self.root = tmp_path / "spool"
+        leave(tmp_path / "made", self._made, shipped)
+        leave(tmp_path / "made", self._made, 0, lane="z-sound")
+        self._source = tmp_path / "made"
+        self.files = sorted(
+            p.relative_to(self._source) for p in (self._source / "lane").rglob("*") if p.is_file()
+        )
+
+    def recover(self, file: Path, raw: bytes) -> tuple[recover.SyncReport, list[object]]:
+        """What comes of it where the file holds ``raw``."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(self._source, self.root)
+        (self.root / file).write_bytes(raw)
+        store = MemoryBackend()
+        for entry in self._made.list():
+            store.put_new(entry.key, self._made.get(entry.key))
+        report = recovered(store, self.root)
+        assert "z-sound" in report.recovered
+        sound = [row for row in lanes.contents(store) if row[0] == "z-sound"]
+        assert len(sound) == len(WORDS) + 1
+        found = [
+            row[6] if row[3] == "metric.logged" else row[3]
+            for row in lanes.contents(store)
+            if str(row[0]).startswith("lane") and row[3] != recover.DIED
+        ]
+        return report, found
+
+    def raw(self, file: Path) -> bytes:
+        return (self._source / file).read_bytes()
+
+
+def named(report: recover.SyncReport) -> bool:
+    return bool(report.failed or report.foreign or report.lost_rows or report.lost_bytes)
+
+
+@pytest.mark.parametrize("shipped", [0, 1])
+def test_cut_facts_never_become_others_and_their_loss_is_named(
+    tmp_path: Path, shipped: int
+) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    for raw in cuts(spoils.raw(facts), 17):
+        report, found = spoils.recover(facts, raw)
+        assert set(found) <= set(WORDS)
+        assert len(found) == len(set(found))
+        whole = ff.parse(raw)[1] == len(raw)
+        assert found == WORDS or named(report) or whole
+
+
+@pytest.mark.parametrize("shipped", [0, 1])
+def test_flipped_bits_in_facts_never_become_events_and_are_named(
+    tmp_path: Path, shipped: int
+) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    for raw in flips(spoils.raw(facts), 151):
+        report, found = spoils.recover(facts, raw)
+        assert set(found) <= set(WORDS)
+        assert len(found) == len(set(found))
+        assert named(report)
+
+
+@pytest.mark.parametrize("shipped", [0, 1])
+def test_cut_points_are_counted(tmp_path: Path, shipped: int) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    [points] = [f for f in spoils.files if f.name.startswith("points")]
+    raw = spoils.raw(points)
+    for size in range(0, 7 * ROW_BYTES, 13):
+        report, found = spoils.recover(points, raw[:size])
+        whole_rows = max(min(size // ROW_BYTES, 6), 2 * shipped)
+        assert [w for w in found if isinstance(w, int)] == list(range(whole_rows))
+        assert [w for w in found if isinstance(w, str)] == ["fact0", "fact1", "fact2"]
+        assert named(report) == (size // ROW_BYTES < 6)
+
+
+def test_a_row_whose_names_are_lost_is_counted(tmp_path: Path) -> None:
+    spoils = Spoils(tmp_path, 0)
+    [points] = [f for f in spoils.files if f.name.startswith("points")]
+    raw = bytearray(spoils.raw(points))
+    raw[2 * ROW_BYTES + 28] ^= 0x40
+    report, found = spoils.recover(points, bytes(raw))
+    assert found == [w for w in WORDS if w != 2]
+    assert report.lost_rows == 1
+
+
+@pytest.mark.parametrize("shipped", [1, 2, 3])
+@pytest.mark.parametrize("how", [cuts, flips])
+def test_a_damaged_outbox_loses_and_doubles_nothing(
+    tmp_path: Path, shipped: int, how: type
+) -> None:
+    spoils = Spoils(tmp_path, shipped)
+    posted = [f for f in spoils.files if f.parent.name == "out"][-1]
+    for raw in how(spoils.raw(posted), 1_997):
+        report, found = spoils.recover(posted, raw)
+        assert report.failed == {}
+        assert found == WORDS
+
+
+@pytest.mark.parametrize("how", [cuts, flips])
+def test_a_damaged_lock_loses_and_doubles_nothing(tmp_path: Path, how: type) -> None:
+    spoils = Spoils(tmp_path)
+    file = Path("lane/lock")
+    for raw in how(spoils.raw(file), 31):
+        report, found = spoils.recover(file, raw)
+        assert found == WORDS or (named(report) and set(found) <= set(WORDS))
+        assert len(found) == len(set(found))
+
+
+def test_a_damaged_outbox_whose_lane_was_compacted_is_named(
+    tmp_path: Path, store: MemoryBackend
+) -> None:
+    directory = leave(tmp_path, store, 2)
+    lanes.retire(store)
+    [posted] = (directory / "out").iterdir()
+    posted.write_bytes(b"rubbish")
+    report = recovered(store, tmp_path)
+    assert "compaction has taken" in report.failed["lane"]
+    assert stored(store) == WORDS[:6]
+
+
+def test_the_store_s_own_loss_is_a_fork_and_named(tmp_path: Path, store: MemoryBackend) -> None:
+    leave(tmp_path, store, 3)
+    key = sg.segment_key("lane", 1)
+    store.delete([key])
+    seal(store, "lane", LaneState(None, 1, 3, 0, ""), writer="somebody")
+    report = recovered(store, tmp_path)
+    assert list(report.recovered) + list(report.failed) == ["lane"]
+    assert len(stored(store)) == len(set(stored(store)))
