@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from eventlog.backend import Backend
-    from eventlog.log.snapshot import Snapshot
+    from eventlog.log.read.snapshot import Snapshot
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Position]
@@ -112,7 +112,7 @@ def events(
 @common
 def tail(settings: Settings, lines: int, after: Position | None) -> None:
     """Show events as they come, until Ctrl-C."""
-    from eventlog.log.tail import tail as follow
+    from eventlog.log.read.tail import tail as follow
 
     reader = settings.reader()
     if after is None:

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from eventlog.backend import Backend
     from eventlog.log.log import Log
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,7 +53,7 @@ def reader_of(backend: Backend) -> Reader:
     """A reader of the log in a store; `NotALog` where there is none."""
     from eventlog.log.cache import cache_for
     from eventlog.log.manifest import read_format
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
     log_id = read_format(backend).log_id
     return Reader(backend, cache_for(backend, log_id))

@@ -107,7 +107,7 @@ def gc(ctx: click.Context, settings: Settings, dry_run: bool) -> None:
 @click.pass_context
 def verify(ctx: click.Context, settings: Settings) -> None:
     """Read every byte of the log and name all that is damaged."""
-    from eventlog.log.verify import verify as check
+    from eventlog.log.keep.verify import verify as check
 
     reader = settings.reader()
     with progress("checking") as tell:
@@ -131,7 +131,7 @@ def copy(ctx: click.Context, settings: Settings, src: str, dst: str) -> None:
     Any store to any other. Copying again brings only what is new.
     """
     from eventlog.backend import open_backend
-    from eventlog.log.copy import copy as bring
+    from eventlog.log.keep.copy import copy as bring
 
     source = reader_of(open_backend(src))
     with progress("copying") as tell:

@@ -29,7 +29,7 @@ from eventlog.log.put import put_or_get
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 Resolve: TypeAlias = Callable[[str], str]
 

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 from eventlog.backend import Backend, open_backend
 from eventlog.errors import LogClosed, UsageError
 from eventlog.event import DATA_LIMIT_BYTES, POINT_TYPE, Event, EventTypes, check_int64, check_name
-from eventlog.log import create, handles
-from eventlog.log.handles import PointHandle, as_float
-from eventlog.log.lane import SPOOL_LIMIT_BYTES, Options, Writer
+from eventlog.log import create
 from eventlog.log.shared import Shared, observers_of, release, share
+from eventlog.log.write import handles
+from eventlog.log.write.handles import PointHandle, as_float
+from eventlog.log.write.lane import SPOOL_LIMIT_BYTES, Options, Writer
 
 if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike
 
+    from eventlog.log.keep.recover import SyncReport
     from eventlog.log.manifest import Position
-    from eventlog.log.reader import Reader
-    from eventlog.log.recover import SyncReport
-    from eventlog.log.snapshot import OnDamage
+    from eventlog.log.read.reader import Reader
+    from eventlog.log.read.snapshot import OnDamage
 
 logger = logging.getLogger("eventlog")
 
@@ -247,7 +248,7 @@ class Log:
         """The read side: snapshots, positions, tables."""
         from eventlog.log.cache import cache_for
         from eventlog.log.manifest import read_format
-        from eventlog.log.reader import Reader
+        from eventlog.log.read.reader import Reader
 
         if self._reader is None:
             log_id = read_format(self.backend).log_id
@@ -277,7 +278,7 @@ class Log:
             damage: "raise" `Damage` for a damaged segment, or "skip" it and read the rest.
         """
         from eventlog.log import own
-        from eventlog.log.frames import events_frame
+        from eventlog.log.read.frames import events_frame
 
         self.sync()
         own.create_for_tail(self.backend)
@@ -294,7 +295,7 @@ class Log:
         """Batches of events as they reach the store, for ever (or until ``stop`` is set)."""
         import polars as pl
 
-        from eventlog.log.tail import tail
+        from eventlog.log.read.tail import tail
 
         batches = tail(self.reader(), after, poll_s=self.backend.poll_s, stop=stop)
         for table, _ in batches:
@@ -304,8 +305,8 @@ class Log:
 
     def sync(self, *, adopt: bool = False) -> SyncReport:
         """Ship what dead writers on this machine left behind (``adopt``: of other machines too)."""
-        from eventlog.log.identity import spool_root
-        from eventlog.log.recover import SyncReport, lanes_in, recover_all
+        from eventlog.log.keep.recover import SyncReport, lanes_in, recover_all
+        from eventlog.log.write.identity import spool_root
 
         writer = self._shared.writer if self._shared is not None else None
         root = writer.root if writer is not None else self._options.spool
@@ -318,20 +319,20 @@ class Log:
         return recover_all(self.reader(), root, adopt=adopt, skip=own, landed=landed)
 
     def compact(self, **options: Any) -> Any:
-        """Merge small segments into sorted Parquet; see `eventlog.log.compact.compact`."""
-        from eventlog.log.compact import compact
+        """Merge small segments into sorted Parquet; see `eventlog.log.keep.compact.compact`."""
+        from eventlog.log.keep.compact import compact
 
         return compact(self.reader(), **options)
 
     def collect(self, **options: Any) -> Any:
-        """Delete what no reader can need; see `eventlog.log.collect.collect`."""
-        from eventlog.log.collect import collect
+        """Delete what no reader can need; see `eventlog.log.keep.collect.collect`."""
+        from eventlog.log.keep.collect import collect
 
         return collect(self.reader(), **options)
 
     def verify(self, **options: Any) -> Any:
-        """Check every object of the log; see `eventlog.log.verify.verify`."""
-        from eventlog.log.verify import verify
+        """Check every object of the log; see `eventlog.log.keep.verify.verify`."""
+        from eventlog.log.keep.verify import verify
 
         return verify(self.reader(), **options)
 

@@ -12,8 +12,8 @@ from eventlog.log.shared import writers_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eventlog.log.reader import Reader
-    from eventlog.log.snapshot import OnDamage, Snapshot
+    from eventlog.log.read.reader import Reader
+    from eventlog.log.read.snapshot import OnDamage, Snapshot
 
 
 def create_for_tail(backend: Backend) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eventlog.backend import Backend
-from eventlog.log.lane import Options, Writer, close_all
+from eventlog.log.keep.upkeep import Upkeep
 from eventlog.log.segment import decode
-from eventlog.log.upkeep import Upkeep
+from eventlog.log.write.lane import Options, Writer, close_all
 from eventlog.plugin import call_observers, is_observed
 
 if TYPE_CHECKING:

@@ -110,7 +110,7 @@ class Stage:
         return _Stopping(backend, self.point)
 
     def point(self, label: str) -> None:
-        """A stop. Put it in place of a hook such as `eventlog.log.spool.step`."""
+        """A stop. Put it in place of a hook such as `eventlog.log.write.spool.step`."""
         actor = self._by_thread.get(threading.get_ident())
         if actor is not None:
             actor.stop(label)

@@ -57,7 +57,7 @@ def test_a_bug_shows_no_traceback_unless_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = a_log(tmp_path / "log")
-    monkeypatch.setattr("eventlog.log.verify._claims", broken)
+    monkeypatch.setattr("eventlog.log.keep.verify._claims", broken)
     quiet = call("verify", "--log", url)
     assert quiet.exit_code == 1
     assert "ZeroDivisionError" in quiet.stderr
@@ -71,7 +71,7 @@ def test_an_interrupt_is_130(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise KeyboardInterrupt
 
     url = a_log(tmp_path / "log")
-    monkeypatch.setattr("eventlog.log.verify._claims", interrupted)
+    monkeypatch.setattr("eventlog.log.keep.verify._claims", interrupted)
     result = call("verify", "--log", url)
     assert (result.exit_code, result.stderr) == (130, "\ninterrupted\n")
 

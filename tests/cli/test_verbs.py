@@ -12,7 +12,7 @@ import pytest
 
 import eventlog
 from eventlog.cli import main
-from eventlog.log.reader import Reader
+from eventlog.log.read.reader import Reader
 from eventlog_backends.local import LocalBackend
 from tests.cli.calls import a_log, call, call_json, environment, lines
 

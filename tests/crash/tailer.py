@@ -65,7 +65,7 @@ def check(state: State, table: pa.Table) -> None:
 
 
 def main() -> None:
-    from eventlog.log.tail import tail
+    from eventlog.log.read.tail import tail
 
     logging.basicConfig(level=logging.ERROR)
     url, place = sys.argv[1:]

@@ -16,7 +16,7 @@ import pytest
 
 import eventlog
 from eventlog.errors import EventlogError, SpoolError, SpoolFull, Unavailable
-from eventlog.log.recover import lanes_in
+from eventlog.log.keep.recover import lanes_in
 from tests.crash.soak import ROOT, environment
 from tests.crash.test_recovery import leave_spool
 from tests.crash.tiny import TinyDisk
@@ -167,7 +167,7 @@ def test_a_new_metric_on_a_full_disk_is_counted_and_then_taken(
 def test_more_facts_than_memory_should_hold_are_dropped_and_counted(
     tiny: Callable[..., TinyDisk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eventlog.log import lane
+    from eventlog.log.write import lane
 
     monkeypatch.setattr(lane, "BACKLOG_LIMIT", 50)
     disk = tiny(size_kib=512)

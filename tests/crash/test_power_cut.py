@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import eventlog
-from eventlog.log import identity, lock, spool
-from eventlog.log.recover import lanes_in
+from eventlog.log.keep.recover import lanes_in
+from eventlog.log.write import identity, lock, spool
 from tests.crash.power import Disk
 from tests.crash.soak import ROOT, environment
 from tests.crash.truth import Truth, compare
@@ -99,7 +99,7 @@ def test_what_was_flushed_survives_a_power_cut(
 
 LEAVE = """
 import os, sys, eventlog
-from eventlog.log import daemon
+from eventlog.log.write import daemon
 daemon.TICK_S = 3600.0  # only flush() makes anything durable here
 log = eventlog.open(sys.argv[1], ship_s=(3600, 3600))
 point = log.points("run:1", "loss")

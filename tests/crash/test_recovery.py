@@ -10,10 +10,10 @@ import pytest
 
 import eventlog
 from eventlog.errors import SpoolError
-from eventlog.log import identity, lock, ship, spool
-from eventlog.log.lock import take_lock
-from eventlog.log.recover import lanes_in
-from eventlog.log.spool import Spool
+from eventlog.log.keep.recover import lanes_in
+from eventlog.log.write import identity, lock, ship, spool
+from eventlog.log.write.lock import take_lock
+from eventlog.log.write.spool import Spool
 from tests.crash.soak import ROOT, environment
 
 LEAVE = """
@@ -47,7 +47,7 @@ def interrupt_recovery(left: Path, times: int) -> None:
 
 LEAVE_UNSYNCED = """
 import os, sys, eventlog
-from eventlog.log import daemon
+from eventlog.log.write import daemon
 daemon.TICK_S = 3600.0
 log = eventlog.open(sys.argv[1], ship_s=(3600, 3600))
 point = log.points("run:1", "loss")

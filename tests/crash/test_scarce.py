@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from eventlog.log import identity
-from eventlog.log.recover import lanes_in
+from eventlog.log.keep.recover import lanes_in
+from eventlog.log.write import identity
 from tests.crash.soak import ROOT, environment
 from tests.crash.test_recovery import leave_spool
 

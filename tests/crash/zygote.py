@@ -17,8 +17,9 @@ from tests.crash.acts import ACTS
 
 # What an act would import: none of these starts a thread.
 WARM = (
-    "eventlog.log.tables", "eventlog.log.recover", "eventlog.log.compact", "eventlog.log.collect",
-    "eventlog.log.create", "eventlog.log.reader", "eventlog.log.cache", "eventlog.log.parquet",
+    "eventlog.log.write.tables", "eventlog.log.keep.recover", "eventlog.log.keep.compact",
+    "eventlog.log.keep.collect",
+    "eventlog.log.create", "eventlog.log.read.reader", "eventlog.log.cache", "eventlog.log.parquet",
     "eventlog_backends.local", "hashlib", "multiprocessing.util",
 )  # fmt: skip
 

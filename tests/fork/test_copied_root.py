@@ -11,9 +11,10 @@ import pytest
 
 import eventlog
 from eventlog.backend import open_backend
-from eventlog.log import identity, lock, recover
-from eventlog.log.copy import copy
-from eventlog.log.reader import Reader
+from eventlog.log.keep import recover
+from eventlog.log.keep.copy import copy
+from eventlog.log.read.reader import Reader
+from eventlog.log.write import identity, lock
 
 
 def steps(log: Any) -> list[int]:

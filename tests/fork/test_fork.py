@@ -54,8 +54,8 @@ def test_a_child_s_end_leaves_the_parent_its_lock(tmp_path: Path) -> None:
             log.close()
             sys.exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-        from eventlog.log.lock import take_lock
-        from eventlog.log.recover import lanes_in
+        from eventlog.log.write.lock import take_lock
+        from eventlog.log.keep.recover import lanes_in
         from pathlib import Path
         [spool] = lanes_in(Path(LOG) / "spool")
         print(take_lock(spool))

@@ -13,10 +13,10 @@ import pytest
 
 from eventlog.backend import Backend
 from eventlog.errors import Damage
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
-from eventlog.log.reader import Reader
-from eventlog.log.seal import seal
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.seal import seal
+from eventlog.log.read.reader import Reader
 from eventlog.testing.interleave import Stage, stalls
 from tests.interleaving.world import World, adopt, furnished, ship
 

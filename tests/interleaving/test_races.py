@@ -16,10 +16,10 @@ from eventlog.event import Event, schema
 from eventlog.log import claim, parquet
 from eventlog.log import manifest as mf
 from eventlog.log import segment as sg
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
-from eventlog.log.reader import Reader
-from eventlog.log.seal import seal
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.seal import seal
+from eventlog.log.read.reader import Reader
 from eventlog.testing.interleave import Stage
 from tests.interleaving.world import (
     DAY_S,

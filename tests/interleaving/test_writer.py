@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from eventlog.backend import Backend
-from eventlog.log import recover
-from eventlog.log.reader import Reader
-from eventlog.log.seal import seal
-from eventlog.log.ship import Shipper
+from eventlog.log.keep import recover
+from eventlog.log.keep.seal import seal
+from eventlog.log.read.reader import Reader
+from eventlog.log.write.ship import Shipper
 from eventlog.testing.interleave import Stage, stalls
 from tests.interleaving.world import Truth, World, names_in
 from tests.log.spools import Hand, steps, stored

@@ -18,12 +18,12 @@ from eventlog.backend import Backend
 from eventlog.errors import Damage, Missing
 from eventlog.event import POINT_TYPE, schema
 from eventlog.log import segment as sg
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.seal import seal
 from eventlog.log.manifest import Position
 from eventlog.log.put import put_or_get
-from eventlog.log.reader import LaneState, Reader, Snapshot
-from eventlog.log.seal import seal
+from eventlog.log.read.reader import LaneState, Reader, Snapshot
 from tests.simulation.store import SimStore
 
 DAY_S = 86_400.0

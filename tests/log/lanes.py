@@ -11,10 +11,10 @@ import pyarrow as pa
 from eventlog.backend import Backend
 from eventlog.event import COLUMNS, POINT_TYPE, Event, schema
 from eventlog.log import segment
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
 from eventlog.log.create import ensure_log
-from eventlog.log.reader import Reader
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.read.reader import Reader
 from tests.log.claim_stores import LossyBackend
 
 B = TypeVar("B", bound=Backend)

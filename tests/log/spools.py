@@ -13,18 +13,19 @@ import pytest
 
 from eventlog.backend import Backend
 from eventlog.event import POINT_TYPE
-from eventlog.log import facts as ff
-from eventlog.log import identity, lock, recover, spool
 from eventlog.log.create import ensure_log
-from eventlog.log.inside import writing
-from eventlog.log.lock import take_lock
-from eventlog.log.names import Names
-from eventlog.log.points import Rows
-from eventlog.log.reader import Reader
+from eventlog.log.keep import recover
+from eventlog.log.read.reader import Reader
 from eventlog.log.segment import SpoolMark
-from eventlog.log.ship import Shipper
-from eventlog.log.spool import Spool
-from eventlog.log.tables import build
+from eventlog.log.write import facts as ff
+from eventlog.log.write import identity, lock, spool
+from eventlog.log.write.inside import writing
+from eventlog.log.write.lock import take_lock
+from eventlog.log.write.names import Names
+from eventlog.log.write.points import Rows
+from eventlog.log.write.ship import Shipper
+from eventlog.log.write.spool import Spool
+from eventlog.log.write.tables import build
 
 WORDS = [0, 1, "fact0", 2, 3, "fact1", 4, 5, "fact2"]
 NO_ROWS = Rows(lambda: 0, lambda n: 0, None, 0, memoryview(b""), memoryview(b""))  # type: ignore[arg-type]
@@ -166,7 +167,7 @@ class Died(BaseException):
 
 def steps(monkeypatch: pytest.MonkeyPatch, call: Callable[[str], None]) -> None:
     """Call ``call(name)`` before every step that a crash might fall on."""
-    for module in ("eventlog.log.spool", "eventlog.log.ship"):
+    for module in ("eventlog.log.write.spool", "eventlog.log.write.ship"):
         monkeypatch.setattr(f"{module}.step", call)
 
 

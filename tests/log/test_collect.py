@@ -12,10 +12,10 @@ from eventlog.event import BLOB_MARK
 from eventlog.log import blob, parquet
 from eventlog.log import manifest as mf
 from eventlog.log import segment as sg
-from eventlog.log.collect import Report, collect
-from eventlog.log.compact import compact
-from eventlog.log.reader import LaneState, Reader, Snapshot
-from eventlog.log.seal import seal
+from eventlog.log.keep.collect import Report, collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.seal import seal
+from eventlog.log.read.reader import LaneState, Reader, Snapshot
 from tests.interleaving.world import DAY_S, RawSpool, Truth, World, events_table, names_in, ship
 from tests.simulation.store import LOG_ID, SimStore
 

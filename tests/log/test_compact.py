@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 
 from eventlog.errors import Unavailable, UsageError
-from eventlog.log import compact as module
 from eventlog.log import manifest as mf
-from eventlog.log import order, parquet, tiers
+from eventlog.log import parquet
 from eventlog.log import segment as sg
-from eventlog.log.compact import Report, compact, should_compact
-from eventlog.log.reader import LaneState, Reader
-from eventlog.log.seal import seal
+from eventlog.log.keep import compact as module
+from eventlog.log.keep import tiers
+from eventlog.log.keep.compact import Report, compact, should_compact
+from eventlog.log.keep.seal import seal
+from eventlog.log.read import order
+from eventlog.log.read.reader import LaneState, Reader
 from tests.interleaving.world import DAY_S, RawSpool, Truth, World, names_in, ship
 from tests.simulation.store import LOG_ID, SimStore
 

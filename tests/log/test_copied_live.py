@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.log.copy import Report, copy
+from eventlog.log.keep.copy import Report, copy
 from eventlog.log.log import Log
-from eventlog.log.reader import Reader
+from eventlog.log.read.reader import Reader
 from eventlog_backends.local import LocalBackend
 from tests.log.lanes import contents
 
@@ -38,8 +38,8 @@ def test_what_both_hold_is_named_and_never_doubled(
                 log.flush()
                 shutil.copytree(tmp_path / "original", tmp_path / "copied")
     copied = LocalBackend(str(tmp_path / "copied"))
-    monkeypatch.setattr("eventlog.log.lock.machine_id", lambda: "another machine")
-    monkeypatch.setattr("eventlog.log.recover.machine_id", lambda: "another machine")
+    monkeypatch.setattr("eventlog.log.write.lock.machine_id", lambda: "another machine")
+    monkeypatch.setattr("eventlog.log.keep.recover.machine_id", lambda: "another machine")
     with Log(copied) as log:
         assert len(log.sync(adopt=True).recovered) == 1
     assert logged(copied) == list(range(20))

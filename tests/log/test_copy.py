@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from eventlog.backend import Backend
 from eventlog.errors import BackendError, Damage, NotALog, UsageError
 from eventlog.event import Event
-from eventlog.log import blob, copy_lanes, merge
+from eventlog.log import blob
 from eventlog.log import claim as cl
-from eventlog.log.copy import Report, copy
-from eventlog.log.reader import Reader
-from eventlog.log.verify import verify
+from eventlog.log.keep import copy_lanes
+from eventlog.log.keep.copy import Report, copy
+from eventlog.log.keep.verify import verify
+from eventlog.log.read import merge
+from eventlog.log.read.reader import Reader
 from eventlog_backends.local import LocalBackend
 from tests.log.claim_stores import LossyBackend, an_event
 from tests.log.lanes import a_log, contents, retire, seal, write

@@ -9,9 +9,9 @@ import pytest
 from eventlog.backend import open_backend
 from eventlog.log import blob
 from eventlog.log import claim as cl
-from eventlog.log.copy import copy
-from eventlog.log.reader import Reader
-from eventlog.log.verify import verify
+from eventlog.log.keep.copy import copy
+from eventlog.log.keep.verify import verify
+from eventlog.log.read.reader import Reader
 from tests.cli.calls import call_json
 from tests.log.claim_stores import LossyBackend, an_event
 from tests.log.lanes import a_log, contents, retire, seal, write

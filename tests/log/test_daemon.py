@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from eventlog.errors import Denied, SpoolError, Unavailable
-from eventlog.log import daemon as dm
 from eventlog.log.create import ensure_log
-from eventlog.log.daemon import Daemon
+from eventlog.log.write import daemon as dm
+from eventlog.log.write.daemon import Daemon
 from eventlog_backends.memory import MemoryBackend
 from tests.log.spools import Hand, InFlight, make_hand, shipper_of, stored
 from tests.waiting import until

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from eventlog.log import facts as ff
-from eventlog.log.facts import FactFile, Facts, frame, parse
+from eventlog.log.write import facts as ff
+from eventlog.log.write.facts import FactFile, Facts, frame, parse
 from tests.log.hooked import cuts, flips
 
 RECORDS: list[ff.Record] = [

@@ -8,11 +8,11 @@ import pytest
 
 from eventlog.errors import Damage
 from eventlog.event import COLUMNS, POINT_TYPE, Event
-from eventlog.log import frames
-from eventlog.log.compact import compact
-from eventlog.log.frames import SCHEMA, events_frame
+from eventlog.log.keep.compact import compact
 from eventlog.log.manifest import Position
-from eventlog.log.reader import Reader, Snapshot
+from eventlog.log.read import frames
+from eventlog.log.read.frames import SCHEMA, events_frame
+from eventlog.log.read.reader import Reader, Snapshot
 from eventlog.log.segment import segment_key
 from tests.log.hooked import Hooked, hooked_log
 from tests.log.lanes import an_event_of, table_of, write

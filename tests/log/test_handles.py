@@ -16,9 +16,9 @@ import pytest
 import eventlog
 from eventlog.backend import open_backend
 from eventlog.errors import LogClosed, UsageError
-from eventlog.log import handles
-from eventlog.log.lane import Options
 from eventlog.log.log import Log
+from eventlog.log.write import handles
+from eventlog.log.write.lane import Options
 
 
 class Broken:

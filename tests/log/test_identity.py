@@ -12,8 +12,14 @@ import msgspec
 import pytest
 
 from eventlog.errors import SpoolError
-from eventlog.log import identity
-from eventlog.log.identity import is_alive, new_lane_id, process_start, spool_root, this_process
+from eventlog.log.write import identity
+from eventlog.log.write.identity import (
+    is_alive,
+    new_lane_id,
+    process_start,
+    spool_root,
+    this_process,
+)
 from eventlog_backends.local import LocalBackend
 from eventlog_backends.memory import MemoryBackend
 

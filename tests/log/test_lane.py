@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from eventlog.errors import LogClosed, SpoolError, SpoolFull, Unavailable
-from eventlog.log import facts as ff
-from eventlog.log import points as pt
 from eventlog.log.create import ensure_log
-from eventlog.log.lane import Options, Writer
-from eventlog.log.points import Points
-from eventlog.log.reader import Reader
+from eventlog.log.read.reader import Reader
+from eventlog.log.write import facts as ff
+from eventlog.log.write import points as pt
+from eventlog.log.write.lane import Options, Writer
+from eventlog.log.write.points import Points
 from eventlog_backends.memory import MemoryBackend
 from tests.log.spools import recovered, stored
 from tests.waiting import until
@@ -85,7 +85,7 @@ def test_threads_that_write_first_at_once_share_one_lane(tmp_path: Path) -> None
 def test_a_signal_handler_that_writes_first_shares_the_lane(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eventlog.log import lane
+    from eventlog.log.write import lane
 
     writer = a_writer(tmp_path)
     make, handled = lane.new_lane_id, list[int]()
@@ -168,7 +168,7 @@ def test_facts_that_never_found_room_are_counted_at_the_end(
 def test_points_are_dropped_and_counted_while_the_disk_is_full(
     writer: Writer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eventlog.log.handles import point_handle
+    from eventlog.log.write.handles import point_handle
 
     point = point_handle(writer, "run:1", "loss")
     with monkeypatch.context() as patched, caplog.at_level(logging.WARNING):
@@ -199,7 +199,7 @@ def test_points_are_dropped_and_counted_while_the_disk_is_full(
 def test_strict_writers_raise_where_others_drop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eventlog.log.handles import point_handle
+    from eventlog.log.write.handles import point_handle
 
     writer = a_writer(tmp_path, strict=True)
     point = point_handle(writer, "run:1", "loss")
@@ -216,7 +216,7 @@ def test_strict_writers_raise_where_others_drop(
 def test_a_spool_at_its_limit_takes_no_more_points(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from eventlog.log.handles import point_handle
+    from eventlog.log.write.handles import point_handle
 
     writer = a_writer(tmp_path, spool_limit_bytes=pt.ROW_BYTES * 5_000)
     point = point_handle(writer, "run:1", "loss")

@@ -26,8 +26,8 @@ from eventlog.errors import (
     VersionConflict,
 )
 from eventlog.log import log as log_module
-from eventlog.log.lane import Options
 from eventlog.log.log import Log
+from eventlog.log.write.lane import Options
 from eventlog_backends.memory import MemoryBackend
 
 

@@ -4,8 +4,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.log import masks
 from eventlog.log.manifest import Position
+from eventlog.log.read import masks
 
 LANES = ["a", "b", "c", "d"]
 rows = st.lists(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from eventlog.event import POINT_TYPE, schema
-from eventlog.log import order
+from eventlog.log.read import order
 
 
 def _table(rows: list[tuple[str, int, str, str, str | None, int | None, float | None]]) -> pa.Table:

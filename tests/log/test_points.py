@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.log import points as pt
-from eventlog.log.inside import writing
-from eventlog.log.points import ROW, ROW_BYTES, PointFile, Points
+from eventlog.log.write import points as pt
+from eventlog.log.write.inside import writing
+from eventlog.log.write.points import ROW, ROW_BYTES, PointFile, Points
 from tests.log.spools import Hand, InFlight, make_hand
 
 __all__ = ["make_hand"]

@@ -7,12 +7,12 @@ import pytest
 
 from eventlog.errors import Damage, Missing, NotALog, Unavailable, UsageError
 from eventlog.log import manifest as mf
-from eventlog.log import reader as module
 from eventlog.log import segment
 from eventlog.log.cache import SegmentCache
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
-from eventlog.log.reader import Reader, Snapshot
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.read import reader as module
+from eventlog.log.read.reader import Reader, Snapshot
 from eventlog.log.segment import segment_key
 from tests.log.hooked import Hooked, cuts, flips, hooked_log
 from tests.log.lanes import retire, seal, write

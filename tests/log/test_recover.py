@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from eventlog.errors import ForkedLane, Unavailable
-from eventlog.log import recover
 from eventlog.log.create import ensure_log
-from eventlog.log.lock import alone, take_lock
-from eventlog.log.reader import Reader
+from eventlog.log.keep import recover
+from eventlog.log.read.reader import Reader
+from eventlog.log.write.lock import alone, take_lock
 from eventlog_backends.memory import MemoryBackend
 from tests.log import lanes
 from tests.log.spools import (

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.log import facts as ff
-from eventlog.log import recover
 from eventlog.log import segment as sg
 from eventlog.log.create import ensure_log
-from eventlog.log.points import ROW_BYTES
-from eventlog.log.reader import LaneState
-from eventlog.log.seal import seal
+from eventlog.log.keep import recover
+from eventlog.log.keep.seal import seal
+from eventlog.log.read.reader import LaneState
+from eventlog.log.write import facts as ff
+from eventlog.log.write.points import ROW_BYTES
 from eventlog_backends.memory import MemoryBackend
 from tests.log import lanes
 from tests.log.hooked import cuts, flips

@@ -9,13 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventlog.event import POINT_TYPE, Event
-from eventlog.log import parquet, scan, segment
-from eventlog.log import reader as reader_module
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
+from eventlog.log import parquet, segment
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
 from eventlog.log.manifest import Position
 from eventlog.log.parquet import OpenFile
-from eventlog.log.reader import Reader, Snapshot
+from eventlog.log.read import reader as reader_module
+from eventlog.log.read import scan
+from eventlog.log.read.reader import Reader, Snapshot
 from tests.log.hooked import Hooked, hooked_log
 from tests.log.lanes import retire, table_of, write
 

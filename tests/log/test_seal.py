@@ -6,8 +6,8 @@ import pytest
 
 from eventlog.errors import Damage
 from eventlog.log import segment as sg
-from eventlog.log.reader import LaneState, Reader
-from eventlog.log.seal import NOTHING_LEFT, seal
+from eventlog.log.keep.seal import NOTHING_LEFT, seal
+from eventlog.log.read.reader import LaneState, Reader
 from eventlog.testing.interleave import Stage
 from tests.interleaving.world import Truth, World, ship
 from tests.simulation.store import SimStore

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from eventlog.errors import BackendError, Damage, Exists, ForkedLane, Unavailable
-from eventlog.log import facts as ff
 from eventlog.log import segment as sg
-from eventlog.log import ship
 from eventlog.log.blob import Mark
-from eventlog.log.compact import compact
 from eventlog.log.create import ensure_log
-from eventlog.log.reader import LaneState, Reader
-from eventlog.log.seal import seal
-from eventlog.log.ship import Shipper
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.seal import seal
+from eventlog.log.read.reader import LaneState, Reader
+from eventlog.log.write import facts as ff
+from eventlog.log.write import ship
+from eventlog.log.write.ship import Shipper
 from eventlog_backends.memory import MemoryBackend
 from tests.log import lanes
 from tests.log.spools import Hand, InFlight, make_hand, shipper_of, stored, words

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from eventlog.errors import LogClosed
-from eventlog.log import facts as ff
-from eventlog.log import lock, marks
-from eventlog.log.lock import take_lock
-from eventlog.log.names import Names
 from eventlog.log.segment import SpoolMark
-from eventlog.log.spool import Spool
+from eventlog.log.write import facts as ff
+from eventlog.log.write import lock, marks
+from eventlog.log.write.lock import take_lock
+from eventlog.log.write.names import Names
+from eventlog.log.write.spool import Spool
 from tests.log.spools import (
     NO_ROWS,
     Died,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from eventlog.errors import SpoolError, SpoolFull
-from eventlog.log import facts as ff
-from eventlog.log import spool
-from eventlog.log.spool import Spool
+from eventlog.log.write import facts as ff
+from eventlog.log.write import spool
+from eventlog.log.write.spool import Spool
 from tests.log.spools import (
     Died,
     Hand,
@@ -207,6 +207,6 @@ def test_a_file_begun_during_a_flush_is_safe_by_its_end(
 
 
 def tabled(dead: Spool) -> list[object]:
-    from eventlog.log.tables import build
+    from eventlog.log.write.tables import build
 
     return words(build(dead, spool.SpoolMark(), dead.end(), "lane", 0).table)

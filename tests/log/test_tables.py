@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 
 from eventlog.event import schema
-from eventlog.log import facts as ff
-from eventlog.log import marks
 from eventlog.log.segment import SpoolMark
-from eventlog.log.tables import build, clip
+from eventlog.log.write import facts as ff
+from eventlog.log.write import marks
+from eventlog.log.write.tables import build, clip
 from tests.log.spools import Hand, InFlight, make_hand, words
 
 __all__ = ["make_hand"]

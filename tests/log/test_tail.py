@@ -9,13 +9,13 @@ import pyarrow as pa
 import pytest
 
 from eventlog.errors import Damage, NotALog, Unavailable
-from eventlog.log import merge
-from eventlog.log import tail as module
-from eventlog.log.compact import compact
+from eventlog.log.keep.compact import compact
 from eventlog.log.manifest import Position
-from eventlog.log.reader import Reader
+from eventlog.log.read import merge
+from eventlog.log.read import tail as module
+from eventlog.log.read.reader import Reader
+from eventlog.log.read.tail import tail
 from eventlog.log.segment import segment_key
-from eventlog.log.tail import tail
 from tests.log.hooked import Hooked, hooked_log
 from tests.log.lanes import retire, write
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog.log import upkeep
-from eventlog.log.reader import Reader
-from eventlog.log.upkeep import Upkeep, is_backlog
+from eventlog.log.keep import upkeep
+from eventlog.log.keep.upkeep import Upkeep, is_backlog
+from eventlog.log.read.reader import Reader
 from tests.interleaving.world import RawSpool, Truth, World, ship
 from tests.simulation.store import SimStore
 

@@ -11,11 +11,11 @@ from eventlog.backend import Backend
 from eventlog.errors import NotALog
 from eventlog.log import blob, manifest
 from eventlog.log import claim as cl
-from eventlog.log.compact import compact
-from eventlog.log.facts import frame
-from eventlog.log.lane_sums import LaneSums
-from eventlog.log.reader import Reader
-from eventlog.log.verify import Report, verify
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.lane_sums import LaneSums
+from eventlog.log.keep.verify import Report, verify
+from eventlog.log.read.reader import Reader
+from eventlog.log.write.facts import frame
 from eventlog_backends.local import LocalBackend
 from tests.log.claim_stores import LossyBackend, an_event
 from tests.log.lanes import a_log, an_event_of, forge, retire, seal, table_of, write

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from eventlog.event import POINT_TYPE
-from eventlog.log import recover
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
+from eventlog.log.keep import recover
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.seal import seal
 from eventlog.log.manifest import Position
-from eventlog.log.reader import Reader
-from eventlog.log.seal import seal
-from eventlog.log.ship import Shipper
-from eventlog.log.snapshot import Snapshot
+from eventlog.log.read.reader import Reader
+from eventlog.log.read.snapshot import Snapshot
+from eventlog.log.write.ship import Shipper
 from tests.log.spools import Hand
 from tests.simulation.store import SimStore
 

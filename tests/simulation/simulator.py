@@ -20,11 +20,11 @@ from contextlib import contextmanager
 import pytest
 
 from eventlog.errors import Damage, Unavailable
-from eventlog.log.collect import collect
-from eventlog.log.compact import compact
+from eventlog.log.keep.collect import collect
+from eventlog.log.keep.compact import compact
+from eventlog.log.keep.seal import seal
 from eventlog.log.manifest import Position
-from eventlog.log.reader import LaneState, Reader
-from eventlog.log.seal import seal
+from eventlog.log.read.reader import LaneState, Reader
 from eventlog.testing.interleave import Stage
 from tests.interleaving.world import RawSpool, Truth, World, adopt, names_in, ship
 from tests.simulation.faults import FaultyStore

@@ -120,7 +120,7 @@ def reader(root: str, url: str, settle_s: int, window_s: int, speed: int) -> Num
 
 def hurry(log: Any, speed: int) -> None:
     """Divide every interval of the log by ``speed``."""
-    from eventlog.log.tail import tail
+    from eventlog.log.read.tail import tail
 
     backend = log.backend
     backend.poll_s /= speed

@@ -52,7 +52,7 @@ class Eventlog(Subject):
     """One log a process; a run is a stream, a metric a prepared handle."""
 
     # pyarrow too: else the first shipment's import is most of what the short workloads measure.
-    modules = ("eventlog", "eventlog.log.log", "eventlog.log.tables", "pyarrow", "polars")
+    modules = ("eventlog", "eventlog.log.log", "eventlog.log.write.tables", "pyarrow", "polars")
 
     def start(
         self,

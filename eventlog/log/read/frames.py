@@ -14,9 +14,9 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 
 from eventlog.event import BLOB_MARK, COLUMNS, schema
-from eventlog.log import masks
 from eventlog.log.manifest import Position
-from eventlog.log.snapshot import Snapshot
+from eventlog.log.read import masks
+from eventlog.log.read.snapshot import Snapshot
 
 SCHEMA = {
     "lane": pl.Categorical(),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from eventlog.log.identity import Identity, boot_id, is_alive, machine_id
+from eventlog.log.write.identity import Identity, boot_id, is_alive, machine_id
 
 UNBORN_LIMIT_S = 3600
 

@@ -18,7 +18,7 @@ from eventlog.log import segment as sg
 
 if TYPE_CHECKING:
     from eventlog.log.log import Log
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 logger = logging.getLogger("eventlog")
 
@@ -73,7 +73,7 @@ class Upkeep:
             logger.warning("upkeep of %s failed and is tried again later: %s", self._log.url, error)
 
     def _compact(self, first: bool) -> None:
-        from eventlog.log.compact import should_compact
+        from eventlog.log.keep.compact import should_compact
 
         reader = self._log.reader()
         if is_backlog(reader) and should_compact(reader.snapshot(damage="skip"), closing=first):
@@ -83,7 +83,7 @@ class Upkeep:
 
 def is_backlog(reader: Reader) -> bool:
     """Whether there may be enough to compact and nobody is at it, as far as listings tell."""
-    from eventlog.log.compact import WORTH_SEGMENTS, is_under_way
+    from eventlog.log.keep.compact import WORTH_SEGMENTS, is_under_way
 
     backend = reader.backend
     newest = mf.load(backend, reader.format.log_id)

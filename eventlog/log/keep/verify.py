@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 from eventlog.backend import Backend, Entry
 from eventlog.errors import Damage, Missing, NewerFormat
 from eventlog.log import blob, claim, manifest, segment
-from eventlog.log.lane_sums import LaneSums
+from eventlog.log.keep.lane_sums import LaneSums
+from eventlog.log.keep.verify_spools import damage_in_spools
 from eventlog.log.progress import Progress, silent
-from eventlog.log.verify_spools import damage_in_spools
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 _PASSES = 3
 

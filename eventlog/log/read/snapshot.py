@@ -12,8 +12,8 @@ from eventlog.log.segment import Header
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eventlog.log.order import Kind
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.order import Kind
+    from eventlog.log.read.reader import Reader
 
 OnDamage = Literal["raise", "skip"]
 
@@ -114,8 +114,8 @@ class Snapshot:
             Damage: something to be read is not what was written. With ``damage="skip"`` it is left
                 out and named in `damage`.
         """
-        from eventlog.log.prune import Selection
-        from eventlog.log.scan import Scan
+        from eventlog.log.read.prune import Selection
+        from eventlog.log.read.scan import Scan
 
         wanted = Selection.of(
             after, upto, streams=streams, types=types, keys=keys, columns=columns, kinds=kinds

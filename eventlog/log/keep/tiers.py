@@ -10,8 +10,9 @@ from collections.abc import Container, Iterable
 
 from eventlog.backend import Backend
 from eventlog.errors import Damage
-from eventlog.log import order, parquet
+from eventlog.log import parquet
 from eventlog.log.manifest import DataFile
+from eventlog.log.read import order
 
 PIECE_BYTES = 256 * 1024 * 1024  # in memory; on disk a final file is smaller
 FAN_IN = 8

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 
 from eventlog.backend import Backend
 from eventlog.errors import BackendError, EventlogError, Missing
-from eventlog.log import facts as ff
-from eventlog.log.identity import machine_id
-from eventlog.log.lock import Held, alone, take_lock
-from eventlog.log.seal import seal
+from eventlog.log.keep.seal import seal
 from eventlog.log.segment import segment_key
-from eventlog.log.ship import Shipper
-from eventlog.log.spool import Spool
+from eventlog.log.write import facts as ff
+from eventlog.log.write.identity import machine_id
+from eventlog.log.write.lock import Held, alone, take_lock
+from eventlog.log.write.ship import Shipper
+from eventlog.log.write.spool import Spool
 
 if TYPE_CHECKING:
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 logger = logging.getLogger("eventlog")
 
@@ -152,7 +152,7 @@ def _recover(
     report: SyncReport,
     landed: Callable[[str, Path], None] | None,
 ) -> None:
-    from eventlog.log.tables import unreadable
+    from eventlog.log.write.tables import unreadable
 
     spool = Spool.open_dead(directory, held)
     try:
@@ -182,7 +182,7 @@ def _seal(reader: Reader, shipper: Shipper) -> bool:
 
     Returns whether anything can be left: not if the lane's owner had ended it.
     """
-    from eventlog.log.reader import LaneState
+    from eventlog.log.read.reader import LaneState
 
     known = reader.snapshot(damage="skip").lanes
     who = shipper.spool.writer

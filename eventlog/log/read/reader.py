@@ -18,8 +18,8 @@ from eventlog.errors import Damage, Missing
 from eventlog.log import manifest as mf
 from eventlog.log import segment as sg
 from eventlog.log.cache import SegmentCache
-from eventlog.log.masks import below
-from eventlog.log.snapshot import LaneState, OnDamage, SegmentRef, Snapshot
+from eventlog.log.read.masks import below
+from eventlog.log.read.snapshot import LaneState, OnDamage, SegmentRef, Snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from eventlog.errors import SpoolFull, UsageError
 from eventlog.event import check_int64, shown
-from eventlog.log.inside import writing
-from eventlog.log.points import ROW, ROW_FIELDS, Rows
+from eventlog.log.write.inside import writing
+from eventlog.log.write.points import ROW, ROW_FIELDS, Rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from eventlog.log.lane import Writer
+    from eventlog.log.write.lane import Writer
 
 PointHandle = Callable[..., None]
 _CHUNK_ROWS = 1_024

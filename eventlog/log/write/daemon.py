@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from eventlog.errors import Denied, EventlogError, SpoolError, Unavailable
 
 if TYPE_CHECKING:
-    from eventlog.log.ship import Shipper
+    from eventlog.log.write.ship import Shipper
 
 logger = logging.getLogger("eventlog")
 

@@ -23,7 +23,7 @@ from eventlog.log.clock import PROBE_PREFIX, age_s, store_now
 from eventlog.log.parquet import index_key, parse_data_key
 
 if TYPE_CHECKING:
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 KEEP_MANIFESTS = 2
 FEW_MANIFESTS = 8  # young ones that are kept without asking what for

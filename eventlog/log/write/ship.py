@@ -19,7 +19,7 @@ from eventlog.errors import Damage, Exists, ForkedLane, Missing
 from eventlog.log import segment as sg
 from eventlog.log.blob import check
 from eventlog.log.segment import Header, SpoolMark
-from eventlog.log.spool import Spool, step
+from eventlog.log.write.spool import Spool, step
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,7 +99,7 @@ class Shipper:
 
     def _encode(self, *, final: bool) -> bool:
         """Encode the next segment into the outbox; False where there is nothing to ship."""
-        from eventlog.log import marks, tables
+        from eventlog.log.write import marks, tables
 
         with self._encoding:
             step("ship.encode")
@@ -252,7 +252,7 @@ class Shipper:
         """What the store has not acknowledged, with the seq that each event will have."""
         import pyarrow as pa
 
-        from eventlog.log import marks, tables
+        from eventlog.log.write import marks, tables
 
         with self._encoding:
             parts, pending = [], self.pending  # which may be acknowledged meanwhile

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from eventlog.errors import Damage
 from eventlog.event import COLUMNS
-from eventlog.log.masks import words_of
+from eventlog.log.read.masks import words_of
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from eventlog.log.reader import Snapshot
+    from eventlog.log.read.reader import Snapshot
 
 BUCKET_ROWS = 256 * 1024
 

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 
 from eventlog.backend import Backend
 from eventlog.errors import LogClosed, SpoolError, SpoolFull
-from eventlog.log import facts as ff
-from eventlog.log.daemon import Daemon
-from eventlog.log.identity import new_lane_id, remove_volatile_root, spool_root
-from eventlog.log.inside import inside_here
-from eventlog.log.lock import sweep_unborn
-from eventlog.log.names import Names
-from eventlog.log.points import Rows
-from eventlog.log.ship import Shipper
-from eventlog.log.spool import NOT_HELD, Spool
+from eventlog.log.write import facts as ff
+from eventlog.log.write.daemon import Daemon
+from eventlog.log.write.identity import new_lane_id, remove_volatile_root, spool_root
+from eventlog.log.write.inside import inside_here
+from eventlog.log.write.lock import sweep_unborn
+from eventlog.log.write.names import Names
+from eventlog.log.write.points import Rows
+from eventlog.log.write.ship import Shipper
+from eventlog.log.write.spool import NOT_HELD, Spool
 
 if TYPE_CHECKING:
     import mmap

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
-from eventlog.log.inside import frames_inside, wait_for_others
+from eventlog.log.write.inside import frames_inside, wait_for_others
 
 ROW = struct.Struct("@qqdII")
 ROW_BYTES = ROW.size

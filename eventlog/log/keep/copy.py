@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from eventlog.backend import Backend
 from eventlog.errors import Damage, Exists, ForkedLane, Missing, UsageError
 from eventlog.log import blob, claim
-from eventlog.log.copy_lanes import THREADS, copy_lanes
 from eventlog.log.create import ensure_log
+from eventlog.log.keep.copy_lanes import THREADS, copy_lanes
 from eventlog.log.progress import Progress, silent
 from eventlog.log.put import put_or_get
 
 if TYPE_CHECKING:
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 
 @dataclass
@@ -61,7 +61,7 @@ def copy(source: Reader, destination: Backend, *, progress: Progress = silent) -
         NotALog: there is no log to copy.
         Damage: events of the source, or of what the destination holds, cannot be read.
     """
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
     if source.backend.url == destination.url:
         raise UsageError(f"{destination.url} is both source and destination. Name two places.")

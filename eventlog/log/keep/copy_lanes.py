@@ -20,14 +20,22 @@ from eventlog.backend import Backend
 from eventlog.errors import ForkedLane
 from eventlog.event import POINT_TYPE
 from eventlog.log import segment
-from eventlog.log.merge import BUCKET_ROWS, Buckets, Ended, Extent, check_dense, differing, extents
 from eventlog.log.progress import Progress
 from eventlog.log.put import put_or_get
+from eventlog.log.read.merge import (
+    BUCKET_ROWS,
+    Buckets,
+    Ended,
+    Extent,
+    check_dense,
+    differing,
+    extents,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eventlog.log.reader import Reader, Snapshot
+    from eventlog.log.read.reader import Reader, Snapshot
 
 SEGMENT_ROWS = 64 * 1024
 THREADS = 8

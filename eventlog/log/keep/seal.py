@@ -19,7 +19,7 @@ from eventlog.log import segment as sg
 from eventlog.log.put import put_or_get
 
 if TYPE_CHECKING:
-    from eventlog.log.snapshot import LaneState
+    from eventlog.log.read.snapshot import LaneState
 
 NOTHING_LEFT = INT64_MAX  # end_seq of what `seal` returns for a lane that has retired
 

@@ -14,12 +14,12 @@ import msgspec
 
 from eventlog.errors import Unavailable
 from eventlog.log.manifest import Position
-from eventlog.log.snapshot import OnDamage, Snapshot
+from eventlog.log.read.snapshot import OnDamage, Snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eventlog.log.reader import Reader
+    from eventlog.log.read.reader import Reader
 
 SLOWER = 1.5  # how much longer each wait is than the one before, while nothing comes
 IN_MEMORY_ROWS = 1024 * 1024
@@ -101,7 +101,7 @@ def _none() -> pa.Table:
 def _sorted(table: pa.Table) -> pa.Table:
     import numpy as np
 
-    from eventlog.log.masks import words_of
+    from eventlog.log.read.masks import words_of
 
     words = words_of(table, "lane")
     ranks = np.argsort(np.argsort(np.array(words.dictionary, dtype=object)))
@@ -111,7 +111,7 @@ def _sorted(table: pa.Table) -> pa.Table:
 
 def _many(snapshot: Snapshot, after: Position) -> Iterator[tuple[pa.Table, Position]]:
     """`_new` for more than memory should hold: sorted through files in temporary storage."""
-    from eventlog.log.merge import Buckets
+    from eventlog.log.read.merge import Buckets
 
     ends = _ends(snapshot, after)
     with tempfile.TemporaryDirectory(prefix="eventlog-tail-") as directory:

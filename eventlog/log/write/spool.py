@@ -18,14 +18,14 @@ from pathlib import Path
 import msgspec
 
 from eventlog.errors import LogClosed, SpoolError, SpoolFull
-from eventlog.log import facts as ff
-from eventlog.log.durable import sync_directory as _sync_directory
-from eventlog.log.durable import write_durably
-from eventlog.log.identity import Identity, boot_id, this_process
-from eventlog.log.lock import Held
-from eventlog.log.names import Names
-from eventlog.log.points import Points, Rows, last_written
 from eventlog.log.segment import SpoolMark
+from eventlog.log.write import facts as ff
+from eventlog.log.write.durable import sync_directory as _sync_directory
+from eventlog.log.write.durable import write_durably
+from eventlog.log.write.identity import Identity, boot_id, this_process
+from eventlog.log.write.lock import Held
+from eventlog.log.write.names import Names
+from eventlog.log.write.points import Points, Rows, last_written
 
 NOT_HELD = 2**63
 

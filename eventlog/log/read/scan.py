@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from eventlog.errors import Damage, Missing
 from eventlog.event import COLUMNS
-from eventlog.log import masks, order
 from eventlog.log.manifest import DataFile, Position
 from eventlog.log.parquet import OpenFile, Pieces
-from eventlog.log.prune import Pruner, Selection
+from eventlog.log.read import masks, order
+from eventlog.log.read.prune import Pruner, Selection
+from eventlog.log.read.snapshot import SegmentRef, Snapshot
 from eventlog.log.segment import Header
-from eventlog.log.snapshot import SegmentRef, Snapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa

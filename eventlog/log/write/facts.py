@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from eventlog.errors import SpoolError
-from eventlog.log.durable import sync_file
+from eventlog.log.write.durable import sync_file
 
 EVENT, NAME, DURABLE = 0, 1, 2
 STREAM, KEY = 0, 1

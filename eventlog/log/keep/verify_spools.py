@@ -7,9 +7,10 @@ from pathlib import Path
 
 from eventlog.backend import Backend
 from eventlog.errors import Damage
-from eventlog.log import facts, segment
-from eventlog.log.identity import spool_root
-from eventlog.log.recover import lanes_in
+from eventlog.log import segment
+from eventlog.log.keep.recover import lanes_in
+from eventlog.log.write import facts
+from eventlog.log.write.identity import spool_root
 
 _REMEDY = (
     "What was whole in it is shipped by the next process that opens the log, or by `eventlog sync`."

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from eventlog.errors import Damage
-from eventlog.log import facts as ff
 from eventlog.log.segment import SpoolMark
-from eventlog.log.spool import Spool
+from eventlog.log.write import facts as ff
+from eventlog.log.write.spool import Spool
 
 FLIGHT_LIMIT_S = 1.0
 

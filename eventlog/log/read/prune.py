@@ -13,8 +13,8 @@ from eventlog.event import COLUMNS
 from eventlog.log.manifest import DataFile, Manifest, Position
 
 if TYPE_CHECKING:
-    from eventlog.log.order import Kind
     from eventlog.log.parquet import Group
+    from eventlog.log.read.order import Kind
 
 _FOREVER = 2**63 - 1
 

@@ -13,16 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from eventlog.event import BLOB_MARK, POINT_TYPE, schema
-from eventlog.log import facts as ff
 from eventlog.log.blob import parse_mark
-from eventlog.log.marks import records
-from eventlog.log.points import ROW_FIELDS
 from eventlog.log.segment import SpoolMark
+from eventlog.log.write import facts as ff
+from eventlog.log.write.marks import records
+from eventlog.log.write.points import ROW_FIELDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from eventlog.log.spool import Spool
+    from eventlog.log.write.spool import Spool
 
 ROW_DTYPE = np.dtype(ROW_FIELDS)
 _TIME = pa.timestamp("us", "UTC")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 
-from eventlog.log import facts as ff
+from eventlog.log.write import facts as ff
 
 
 class Names:

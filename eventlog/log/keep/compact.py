@@ -20,16 +20,18 @@ import msgspec
 from eventlog.backend import Backend, Range
 from eventlog.errors import BackendError, Damage, Missing, UsageError
 from eventlog.log import manifest as mf
-from eventlog.log import order, parquet, tiers
+from eventlog.log import parquet
 from eventlog.log import segment as sg
 from eventlog.log.clock import age_s, modified_of, store_now
+from eventlog.log.keep import tiers
+from eventlog.log.keep.seal import seal
 from eventlog.log.put import put_or_get
-from eventlog.log.seal import seal
+from eventlog.log.read import order
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eventlog.log.reader import Reader, SegmentRef, Snapshot
+    from eventlog.log.read.reader import Reader, SegmentRef, Snapshot
 
 TARGET_ROWS = 4 * 1024 * 1024  # of a final file
 FETCH_BYTES = 32 * 1024 * 1024

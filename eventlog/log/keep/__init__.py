@@ -1,0 +1,1 @@
+"""Keeping a log: compaction, collection, recovery of dead writers, copies, verification."""

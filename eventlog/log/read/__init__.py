@@ -1,0 +1,1 @@
+"""The read side: snapshots, positions, exact scans, tails, frames."""

@@ -1,0 +1,1 @@
+"""The write path: from a call that returns in a microsecond to segments in the store."""
