@@ -114,6 +114,7 @@ def test_closing_twice_is_closing_once(log: Log) -> None:
     log.append("noted", "thing:1")
     log.close()
     log.close()
+    assert types(eventlog.open(log.url)) == ["noted"]
 
 
 def test_logs_of_one_url_share_their_writer(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def meet_at(root: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> recover
 
     def come(name: str) -> None:
         if next(count, None) == number:
-            second.append(recover._look(Reader(backend), root))
+            second.append(recover._look(Reader(backend), root, False, None, None))
 
     with monkeypatch.context() as patched:
         steps(patched, come)

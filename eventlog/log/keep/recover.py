@@ -106,9 +106,9 @@ def recover_all(
 def _look(
     reader: Reader,
     root: Path,
-    adopt: bool = False,
-    skip: str | None = None,
-    landed: Callable[[str, Path], None] | None = None,
+    adopt: bool,
+    skip: str | None,
+    landed: Callable[[str, Path], None] | None,
 ) -> SyncReport:
     report = SyncReport()
     for directory in lanes_in(root):
