@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -14,3 +15,12 @@ def until(predicate: Callable[[], object], timeout_s: float = TIMEOUT_S) -> None
     while not predicate():
         assert time.monotonic() < deadline, f"not so within {timeout_s:g} s: {predicate}"
         time.sleep(0.002)
+
+
+def in_threads(*work: Callable[[], object]) -> None:
+    """Call each on a thread of its own, all at once; return when all have."""
+    threads = [threading.Thread(target=each) for each in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

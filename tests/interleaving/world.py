@@ -27,6 +27,7 @@ from eventlog.log.read.reader import LaneState, Reader, Snapshot
 from tests.simulation.store import SimStore
 
 DAY_S = 86_400.0
+UNKNOWN = LaneState(None, 0, 0, 0, "")  # of a lane that nobody has looked at
 
 
 def events_table(lane: str, first_seq: int, names: list[str], time_us: int) -> pa.Table:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 from eventlog.errors import BackendError, Unavailable
 from eventlog.event import Event
+from eventlog.log.claim import Claim
 from eventlog_backends.memory import MemoryBackend
+
+BIG = b'"' + b"x" * 70_000 + b'"'  # a payload that is too long for its event: it becomes a blob
 
 
 class LossyBackend(MemoryBackend):
@@ -53,3 +56,8 @@ def an_event(
     data: str | None = '{"version":3}',
 ) -> Event:
     return Event("", 0, time_us, type, stream, key, step, value, data)
+
+
+def announced(found: Claim, lane: str, seq: int) -> Event:
+    """The announcement of a claim, as it lies in a lane."""
+    return found.announcement()._replace(lane=lane, seq=seq)

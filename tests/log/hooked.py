@@ -68,16 +68,3 @@ def hooked_log() -> Hooked:
     ensure_log(backend)
     backend.asked.clear()
     return backend
-
-
-def flips(raw: bytes, step: int = 1) -> Iterator[bytes]:
-    """Every ``step``-th bit of ``raw`` flipped, one at a time."""
-    for bit in range(0, len(raw) * 8, step):
-        damaged = bytearray(raw)
-        damaged[bit // 8] ^= 1 << (bit % 8)
-        yield bytes(damaged)
-
-
-def cuts(raw: bytes, step: int = 1) -> Iterator[bytes]:
-    """``raw`` cut off at every ``step``-th byte."""
-    return (raw[:n] for n in range(0, len(raw), step))

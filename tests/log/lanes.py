@@ -80,12 +80,17 @@ def retire(backend: Backend) -> None:
         collect(Reader(backend))
 
 
-def forge(backend: LossyBackend, key: str, **changes: object) -> None:
+def forge(backend: Backend, key: str, **changes: object) -> None:
     """Change a segment's header, digests and all: what only a forger can do."""
     header, table = segment.decode(key, backend.get(key))
     header = msgspec.structs.replace(header, **changes)
     backend.delete([key])
     backend.put_new(key, segment.encode(header, table)[1])
+
+
+def ended(backend: Backend) -> dict[str, str]:
+    """How each lane that a fresh reader sees has ended."""
+    return {lane: state.ended for lane, state in Reader(backend).snapshot().lanes.items()}
 
 
 def contents(backend: Backend) -> list[tuple[object, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,10 +180,3 @@ def dying_at(number: int) -> Callable[[str], None]:
             raise Died(name)
 
     return step
-
-
-@pytest.fixture(name="hand")
-def make_hand(tmp_path: Path) -> Iterator[Hand]:
-    hand = Hand(tmp_path / "spool")
-    yield hand
-    hand.spool.close()

@@ -13,8 +13,8 @@ from eventlog.errors import Damage
 from eventlog.event import BLOB_MARK
 from eventlog.log import blob
 from eventlog.log import claim as cl
-from tests.log.claim_stores import LossyBackend, an_event
-from tests.log.test_claim import announced, table_of
+from tests.log.claim_stores import LossyBackend, an_event, announced
+from tests.log.lanes import table_of
 
 PAYLOAD = ('{"text":"' + "ä" * 70_000 + '"}').encode()
 
@@ -105,7 +105,7 @@ def test_the_payloads_of_claims_are_named_too() -> None:
     own, claimed = (blob.put_payload(backend, PAYLOAD + text) for text in (b"1", b"2"))
     made = cl.claim(backend, "model", "resnet", an_event(data=claimed))
     events = [an_event(data=own)._replace(lane="a"), announced(made, "a", 1)]
-    found = {mark.to_text() for mark in blob.named(backend, table_of(*events))}
+    found = {mark.to_text() for mark in blob.named(backend, table_of(events))}
     assert found == {own, claimed}
 
 
@@ -115,5 +115,5 @@ def test_what_an_announcement_in_a_blob_names_is_named() -> None:
     made = cl.claim(backend, "model", "resnet", an_event(data=claimed))
     whole = blob.put_payload(backend, made.to_json().encode())
     event = announced(made, "a", 0)._replace(data=whole)
-    found = {mark.to_text() for mark in blob.named(backend, table_of(event))}
+    found = {mark.to_text() for mark in blob.named(backend, table_of([event]))}
     assert found == {whole, claimed}

@@ -5,27 +5,18 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog.errors import Damage, Unavailable, UsageError, VersionConflict
-from eventlog.event import Event, schema
+from eventlog.event import Event
 from eventlog.log import claim as cl
-from tests.log.claim_stores import LossyBackend, an_event, once
+from tests.log.claim_stores import LossyBackend, an_event, announced, once
+from tests.log.damage import cuts, flips
+from tests.log.lanes import table_of
 
 RESNET = cl.Chain("model", "resnet")
-
-
-def table_of(*events: Event) -> pa.Table:
-    columns = zip(*events, strict=True)
-    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema(), strict=True)]
-    return pa.Table.from_arrays(arrays, schema=schema())
-
-
-def announced(found: cl.Claim, lane: str, seq: int) -> Event:
-    return found.announcement()._replace(lane=lane, seq=seq)
 
 
 def claim_one(
@@ -136,7 +127,7 @@ def test_a_slower_clock_does_not_move_an_alias_back() -> None:
     backend = LossyBackend()
     first = claim_one(backend, an_event(time_us=9_000_000, data='{"version":1}'))
     second = claim_one(backend, an_event(time_us=1_000_000, data='{"version":2}'))
-    table = table_of(announced(second, "b", 0), announced(first, "a", 0))
+    table = table_of([announced(second, "b", 0), announced(first, "a", 0)])
     assert cl.unwrap(table)["data"].to_pylist() == ['{"version":1}', '{"version":2}']
 
 
@@ -145,7 +136,7 @@ def test_announcements_become_the_claimed_events_once() -> None:
     first, second = claim_one(backend), claim_one(backend)
     other = an_event("run.created", "run:1")._replace(lane="a", seq=1)
     table = table_of(
-        announced(first, "a", 0), other, announced(second, "b", 0), announced(first, "b", 1)
+        [announced(first, "a", 0), other, announced(second, "b", 0), announced(first, "b", 1)]
     )
     rows = cl.unwrap(table).select(["lane", "seq", "type"]).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
@@ -158,19 +149,19 @@ def test_announcements_become_the_claimed_events_once() -> None:
 def test_a_claim_announced_in_an_earlier_batch_is_not_counted_again() -> None:
     found = claim_one(LossyBackend())
     seen: set[str] = set()
-    assert len(cl.unwrap(table_of(announced(found, "a", 0)), seen=seen)) == 1
-    assert len(cl.unwrap(table_of(announced(found, "b", 0)), seen=seen)) == 0
+    assert len(cl.unwrap(table_of([announced(found, "a", 0)]), seen=seen)) == 1
+    assert len(cl.unwrap(table_of([announced(found, "b", 0)]), seen=seen)) == 0
 
 
 def test_a_table_without_announcements_is_left_alone() -> None:
-    table = table_of(an_event()._replace(lane="a"))
+    table = table_of([an_event()._replace(lane="a")])
     assert cl.unwrap(table).equals(table)
 
 
 def test_claims_that_two_logs_made_apart_are_both_kept_in_one_order() -> None:
     here, there = claim_one(LossyBackend()), claim_one(LossyBackend(), an_event(data='{"v":9}'))
     a, b = announced(here, "a", 0), announced(there, "b", 0)
-    one, other = cl.unwrap(table_of(a, b)), cl.unwrap(table_of(b, a))
+    one, other = cl.unwrap(table_of([a, b])), cl.unwrap(table_of([b, a]))
     assert one.to_pylist() == other.to_pylist()
     assert len(one) == 2
 
@@ -178,33 +169,30 @@ def test_claims_that_two_logs_made_apart_are_both_kept_in_one_order() -> None:
 def test_an_announcement_that_became_a_blob_is_resolved() -> None:
     found = claim_one(LossyBackend())
     marked = announced(found, "a", 0)._replace(data='@blob {"key":"k","size":1}')
-    table = cl.unwrap(table_of(marked), resolve=lambda _mark: found.to_json())
+    table = cl.unwrap(table_of([marked]), resolve=lambda _mark: found.to_json())
     assert table["lane"].to_pylist() == [RESNET.lane]
 
 
 def test_an_announcement_without_a_claim_is_damage() -> None:
     forged = an_event(cl.ANNOUNCED, data='{"kind":"model"}')._replace(lane="a", seq=7)
     with pytest.raises(Damage, match="event 7 of lane a"):
-        cl.unwrap(table_of(forged))
+        cl.unwrap(table_of([forged]))
 
 
 def test_every_flipped_bit_of_a_claim_is_damage() -> None:
     backend = LossyBackend()
     made = claim_one(backend)
     raw = backend.get(made.key)
-    for bit in range(len(raw) * 8):
-        flipped = bytearray(raw)
-        flipped[bit // 8] ^= 1 << bit % 8
+    for flipped in flips(raw):
         with pytest.raises(Damage, match="claims/model"):
-            cl.decode(made.key, bytes(flipped))
+            cl.decode(made.key, flipped)
 
 
 def test_a_cut_claim_is_damage() -> None:
     made = claim_one(LossyBackend())
-    raw = cl.encode(made)
-    for size in range(len(raw)):
+    for cut in cuts(cl.encode(made)):
         with pytest.raises(Damage):
-            cl.decode(made.key, raw[:size])
+            cl.decode(made.key, cut)
 
 
 def test_a_claim_in_another_place_is_damage() -> None:

@@ -6,32 +6,17 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import eventlog
-from eventlog.errors import (
-    LogClosed,
-)
+from eventlog.errors import LogClosed
 from eventlog.log.log import Log
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    with eventlog.open(tmp_path / "log", ship_s=(3600, 3600)) as log:
-        yield log
-
-
-def events(log: Log) -> list[dict[str, Any]]:
-    return log.events().collect().sort("lane", "seq").to_dicts()
-
-
-def types(log: Log) -> list[str]:
-    return [row["type"] for row in events(log)]
-
+from tests.log.rows import events, types
+from tests.waiting import in_threads
 
 # -- what is kept --------------------------------------------------------------------------------
 
@@ -141,11 +126,7 @@ def test_two_that_open_a_fresh_log_at_once_make_one(tmp_path: Path) -> None:
         except BaseException as error:
             failed.append(error)
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*(partial(work, n) for n in range(8)))
     assert failed == []
     with eventlog.open(tmp_path / "log") as log:
         assert sorted(types(log)) == [f"fact{n}" for n in range(8)]

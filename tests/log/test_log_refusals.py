@@ -7,7 +7,6 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +28,7 @@ from eventlog.log import log as log_module
 from eventlog.log.log import Log
 from eventlog.log.write.lane import Options
 from eventlog_backends.memory import MemoryBackend
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    with eventlog.open(tmp_path / "log", ship_s=(3600, 3600)) as log:
-        yield log
-
-
-def events(log: Log) -> list[dict[str, Any]]:
-    return log.events().collect().sort("lane", "seq").to_dicts()
-
-
-def types(log: Log) -> list[str]:
-    return [row["type"] for row in events(log)]
+from tests.log.rows import events, types
 
 
 @pytest.mark.parametrize("what", ["type", "stream", "key"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,8 @@ from eventlog.errors import Damage, Missing, NewerFormat, NotALog, UsageError
 from eventlog.log import manifest as mf
 from eventlog.log.manifest import DataFile, LaneMark, Manifest, Position
 from eventlog_backends.memory import MemoryBackend
-from tests.log.hooked import Hooked, cuts, flips
+from tests.log.damage import assert_each_is_named, cuts, flips
+from tests.log.hooked import Hooked
 
 FILE = DataFile("data/1-a.parquet", "facts", 9, 99, "ab", 1, 0, (0, 0), ("a", "b"), (1, 2))
 
@@ -28,18 +31,12 @@ def test_a_manifest_comes_back_as_it_was_written() -> None:
 
 def test_every_flipped_bit_is_named_as_damage_of_the_manifest() -> None:
     key = mf.manifest_key(4)
-    for raw in flips(mf.encode(a_manifest())):
-        with pytest.raises(Damage) as caught:
-            mf.decode(key, raw)
-        assert caught.value.key == key
+    assert_each_is_named(flips(mf.encode(a_manifest())), key, partial(mf.decode, key))
 
 
 def test_a_manifest_cut_at_any_byte_is_named_as_damage() -> None:
     key = mf.manifest_key(4)
-    for raw in cuts(mf.encode(a_manifest())):
-        with pytest.raises(Damage) as caught:
-            mf.decode(key, raw)
-        assert caught.value.key == key
+    assert_each_is_named(cuts(mf.encode(a_manifest())), key, partial(mf.decode, key))
 
 
 def test_a_manifest_under_the_name_of_another_version_is_damage() -> None:

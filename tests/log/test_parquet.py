@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,8 @@ from eventlog.log import parquet
 from eventlog.log.cache import SegmentCache
 from eventlog.log.manifest import DataFile
 from eventlog.log.parquet import OpenFile, index_key, parse_data_key
-from tests.log.hooked import Hooked, cuts, flips
+from tests.log.damage import assert_each_is_named, cuts, flips
+from tests.log.hooked import Hooked
 from tests.log.lanes import an_event_of, table_of
 
 
@@ -174,42 +176,38 @@ def test_a_second_read_asks_for_no_footer_again() -> None:
     assert backend.asked == [("get_many", file.key)]
 
 
+def reading(backend: Hooked, file: DataFile, key: str) -> Callable[[bytes], pa.Table]:
+    """Reads the file with other bytes in an object's place."""
+
+    def read(raw: bytes) -> pa.Table:
+        backend.replace(key, raw)
+        return OpenFile(backend, file).read()
+
+    return read
+
+
 def test_every_flipped_bit_of_an_index_is_named() -> None:
     backend, file = stored(facts(), 3)
     key = index_key(file.key)
-    for raw in flips(backend.get(key)):
-        backend.replace(key, raw)
-        with pytest.raises(Damage) as caught:
-            OpenFile(backend, file).read()
-        assert caught.value.key == key
+    assert_each_is_named(flips(backend.get(key)), key, reading(backend, file, key))
 
 
 def test_an_index_cut_at_any_byte_is_named() -> None:
     backend, file = stored(facts(), 3)
     key = index_key(file.key)
-    for raw in cuts(backend.get(key)):
-        backend.replace(key, raw)
-        with pytest.raises(Damage) as caught:
-            OpenFile(backend, file).read()
-        assert caught.value.key == key
+    assert_each_is_named(cuts(backend.get(key)), key, reading(backend, file, key))
 
 
 def test_every_flipped_bit_of_a_file_is_named() -> None:
     backend, file = stored(facts(), 3)
-    for raw in flips(backend.get(file.key), 3):
-        backend.replace(file.key, raw)
-        with pytest.raises(Damage) as caught:
-            OpenFile(backend, file).read()
-        assert caught.value.key == file.key
+    assert_each_is_named(
+        flips(backend.get(file.key), 3), file.key, reading(backend, file, file.key)
+    )
 
 
 def test_a_file_cut_at_any_byte_is_named() -> None:
     backend, file = stored(facts(), 3)
-    for raw in cuts(backend.get(file.key)):
-        backend.replace(file.key, raw)
-        with pytest.raises(Damage) as caught:
-            OpenFile(backend, file).read()
-        assert caught.value.key == file.key
+    assert_each_is_named(cuts(backend.get(file.key)), file.key, reading(backend, file, file.key))
 
 
 def test_a_range_read_gives_the_right_rows_or_names_the_damage() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from eventlog.errors import Damage, NewerFormat
 from eventlog.event import schema
 from eventlog.log import segment
-from tests.log.hooked import cuts, flips
+from tests.log.damage import assert_each_is_named, cuts, flips
 from tests.log.lanes import an_event_of, table_of
 
 LANE = "1700-host-a"
@@ -42,17 +43,11 @@ def test_a_seal_has_no_rows() -> None:
 
 
 def test_every_flipped_bit_is_named_as_damage_of_the_segment() -> None:
-    for raw in flips(a_segment()):
-        with pytest.raises(Damage) as caught:
-            segment.decode(KEY, raw)
-        assert caught.value.key == KEY
+    assert_each_is_named(flips(a_segment()), KEY, partial(segment.decode, KEY))
 
 
 def test_a_segment_cut_at_any_byte_is_named_as_damage() -> None:
-    for raw in cuts(a_segment()):
-        with pytest.raises(Damage) as caught:
-            segment.decode(KEY, raw)
-        assert caught.value.key == KEY
+    assert_each_is_named(cuts(a_segment()), KEY, partial(segment.decode, KEY))
 
 
 def test_a_segment_of_a_later_format_is_no_damage() -> None:

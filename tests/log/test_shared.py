@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import eventlog
+from tests.waiting import in_threads
 
 
 def test_the_first_writes_of_many_threads_share_one_writer_and_one_close(tmp_path: Path) -> None:
@@ -18,11 +19,7 @@ def test_the_first_writes_of_many_threads_share_one_writer_and_one_close(tmp_pat
             start.wait()
             log.append("lamp.lit", "lamp:1")
 
-        threads = [threading.Thread(target=write) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        in_threads(*[write] * 4)
         log.close()
         assert eventlog.open(url).reader().snapshot().count() == 4
 

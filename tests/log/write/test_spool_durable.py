@@ -18,13 +18,10 @@ from tests.log.spools import (
     InFlight,
     as_boot,
     dying_at,
-    make_hand,
     reopened,
     steps,
     words,
 )
-
-__all__ = ["make_hand"]
 
 
 def test_what_was_synced_counts_after_a_power_cut(

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-import eventlog
 from eventlog.backend import open_backend
 from eventlog.errors import LogClosed, UsageError
 from eventlog.log.log import Log
 from eventlog.log.write import handles
 from eventlog.log.write.lane import Options
+from tests.log.rows import events
+from tests.waiting import in_threads
 
 
 class Broken:
@@ -53,15 +53,8 @@ STEPS: list[tuple[Any, int]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[Log]:
-    with eventlog.open(tmp_path / "log", ship_s=(3600, 3600)) as log:
-        yield log
-
-
 def logged(log: Log) -> list[tuple[str, int, float]]:
-    rows = log.events().collect().sort("lane", "seq")
-    return [(str(r["key"]), r["step"], r["value"]) for r in rows.to_dicts()]
+    return [(str(r["key"]), r["step"], r["value"]) for r in events(log)]
 
 
 def same(a: float, b: float) -> bool:
@@ -290,11 +283,7 @@ def test_threads_of_all_kinds_lose_nothing_and_keep_their_order(
     options = Options(locked=locked, ship_s=(0.01, 0.01))
     log = Log(open_backend(tmp_path / "log"), options)
     work = [singly, together, in_arrays, singly, together, in_arrays, singly, singly]
-    threads = [threading.Thread(target=each, args=(log, f"run:{n}")) for n, each in enumerate(work)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*(partial(each, log, f"run:{n}") for n, each in enumerate(work)))
     frame = log.events().collect().sort("lane", "seq")
     log.close()
     assert len(frame) == EACH * len(work)

@@ -13,7 +13,7 @@ from eventlog.log.keep.copy import copy
 from eventlog.log.keep.verify import verify
 from eventlog.log.read.reader import Reader
 from tests.cli.calls import call_json
-from tests.log.claim_stores import LossyBackend, an_event
+from tests.log.claim_stores import BIG, LossyBackend, an_event
 from tests.log.lanes import a_log, contents, retire, seal, write
 
 
@@ -24,7 +24,7 @@ def test_a_log_survives_the_way_to_s3_and_back(s3_url: str) -> None:
     retire(source)
     write(source, "lane-b", 0, 7)
     seal(source, "lane-b", 7, slot=1)
-    payload = blob.put_payload(source, b'"' + b"x" * 70_000 + b'"')
+    payload = blob.put_payload(source, BIG)
     cl.claim(source, "model", "resnet", an_event(data=payload))
     first = copy(Reader(source), remote)
     assert (first.events, first.claims, first.blobs, first.complete) == (16, 1, 1, True)

@@ -17,10 +17,8 @@ from eventlog.log.keep.verify import Report, verify
 from eventlog.log.read.reader import Reader
 from eventlog.log.write.facts import frame
 from eventlog_backends.local import LocalBackend
-from tests.log.claim_stores import LossyBackend, an_event
+from tests.log.claim_stores import BIG, LossyBackend, an_event
 from tests.log.lanes import a_log, an_event_of, forge, retire, seal, table_of, write
-
-BIG = b'"' + b"x" * 70_000 + b'"'
 
 
 def a_full_log() -> LossyBackend:

@@ -21,10 +21,8 @@ from eventlog.log.keep.verify import verify
 from eventlog.log.read import merge
 from eventlog.log.read.reader import Reader
 from eventlog_backends.local import LocalBackend
-from tests.log.claim_stores import LossyBackend, an_event
-from tests.log.lanes import a_log, contents, retire, seal, write
-
-BIG = b'"' + b"x" * 70_000 + b'"'
+from tests.log.claim_stores import BIG, LossyBackend, an_event
+from tests.log.lanes import a_log, contents, ended, retire, seal, write
 
 
 def bring(source: Backend, destination: Backend) -> Report:
@@ -39,10 +37,6 @@ def a_source() -> LossyBackend:
     write(source, "lane-b", 0, 7)
     cl.claim(source, "model", "resnet", an_event(data=blob.put_payload(source, BIG)))
     return source
-
-
-def ended(backend: Backend) -> dict[str, str]:
-    return {lane: state.ended for lane, state in Reader(backend).snapshot().lanes.items()}
 
 
 def test_a_copy_holds_what_its_source_holds() -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from eventlog.log import segment as sg
-from eventlog.log.create import ensure_log
 from eventlog.log.keep import recover
 from eventlog.log.keep.seal import seal
 from eventlog.log.read.reader import LaneState
@@ -18,21 +15,10 @@ from eventlog.log.write import facts as ff
 from eventlog.log.write.points import ROW_BYTES
 from eventlog_backends.memory import MemoryBackend
 from tests.log import lanes
-from tests.log.hooked import cuts, flips
+from tests.log.damage import cuts, flips
 from tests.log.spools import WORDS, leave, recovered, stored
 
-
-@pytest.fixture
-def store() -> MemoryBackend:
-    backend = MemoryBackend()
-    ensure_log(backend)
-    return backend
-
-
-@pytest.fixture(autouse=True)
-def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    with caplog.at_level(logging.CRITICAL + 1, logger="eventlog"):
-        yield
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 class Spoils:

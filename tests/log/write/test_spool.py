@@ -21,12 +21,9 @@ from tests.log.spools import (
     Hand,
     InFlight,
     dying_at,
-    make_hand,
     reopened,
     steps,
 )
-
-__all__ = ["make_hand"]
 
 
 def test_a_spool_is_born_whole_or_not_at_all(

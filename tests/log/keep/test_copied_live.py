@@ -7,21 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.log.keep.copy import Report, copy
+from eventlog.log.keep.copy import copy
 from eventlog.log.log import Log
 from eventlog.log.read.reader import Reader
 from eventlog_backends.local import LocalBackend
 from tests.log.lanes import contents
+from tests.log.spools import as_machine
 
 
 def logged(backend: LocalBackend) -> list[object]:
     """The numbers that the training logged, in order."""
     rows = contents(backend)
     return sorted(row[6] for row in rows if row[3] == "thing.done")  # type: ignore[type-var]
-
-
-def merge(source: LocalBackend, destination: LocalBackend) -> Report:
-    return copy(Reader(source), destination)
 
 
 @pytest.mark.parametrize("back", [True, False], ids=["into the original", "into the copy"])
@@ -38,14 +35,13 @@ def test_what_both_hold_is_named_and_never_doubled(
                 log.flush()
                 shutil.copytree(tmp_path / "original", tmp_path / "copied")
     copied = LocalBackend(str(tmp_path / "copied"))
-    monkeypatch.setattr("eventlog.log.write.lock.machine_id", lambda: "another machine")
-    monkeypatch.setattr("eventlog.log.keep.recover.machine_id", lambda: "another machine")
+    as_machine(monkeypatch, "another machine")
     with Log(copied) as log:
         assert len(log.sync(adopt=True).recovered) == 1
     assert logged(copied) == list(range(20))
     source, destination = (copied, original) if back else (original, copied)
     before = logged(destination)
-    report = merge(source, destination)
+    report = copy(Reader(source), destination)
     assert len(report.forks) == 1
     assert logged(destination) == before
     assert logged(original) == list(range(30))

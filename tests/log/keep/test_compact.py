@@ -13,16 +13,9 @@ from eventlog.log.keep import tiers
 from eventlog.log.keep.compact import Report, compact, should_compact
 from eventlog.log.keep.seal import seal
 from eventlog.log.read import order
-from eventlog.log.read.reader import LaneState, Reader
-from tests.interleaving.world import DAY_S, RawSpool, Truth, World, names_in, ship
-from tests.simulation.store import LOG_ID, SimStore
-
-UNKNOWN = LaneState(None, 0, 0, 0, "")
-
-
-@pytest.fixture
-def world() -> World:
-    return World(SimStore(), Truth())
+from eventlog.log.read.reader import Reader
+from tests.interleaving.world import DAY_S, UNKNOWN, RawSpool, World, names_in, ship
+from tests.simulation.store import LOG_ID
 
 
 def _names(lane: str, count: int) -> list[str]:

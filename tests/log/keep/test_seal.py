@@ -7,17 +7,9 @@ import pytest
 from eventlog.errors import Damage
 from eventlog.log import segment as sg
 from eventlog.log.keep.seal import NOTHING_LEFT, seal
-from eventlog.log.read.reader import LaneState, Reader
+from eventlog.log.read.reader import Reader
 from eventlog.testing.interleave import Stage
-from tests.interleaving.world import Truth, World, ship
-from tests.simulation.store import SimStore
-
-UNKNOWN = LaneState(None, 0, 0, 0, "")
-
-
-@pytest.fixture
-def world() -> World:
-    return World(SimStore(), Truth())
+from tests.interleaving.world import UNKNOWN, World, ship
 
 
 def test_a_seal_takes_the_first_free_slot_and_holds_the_final_seq(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from eventlog.log.write import facts as ff
 from eventlog.log.write.facts import FactFile, Facts, frame, parse
-from tests.log.hooked import cuts, flips
+from tests.log.damage import cuts, flips
 
 RECORDS: list[ff.Record] = [
     [ff.NAME, ff.STREAM, 1, "run:1"],

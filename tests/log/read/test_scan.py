@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -19,14 +18,9 @@ from eventlog.log.read import scan
 from eventlog.log.read.reader import Reader, Snapshot
 from tests.log.hooked import Hooked, hooked_log
 from tests.log.lanes import retire, table_of, write
+from tests.log.read.identities import identities
 
-Identity = tuple[str, int]
 STREAMS, KEYS, TYPES = ["run:a", "run:b", "run:c"], ["acc", "loss"], ["run.noted", POINT_TYPE]
-
-
-def identities(tables: Iterator[pa.Table]) -> list[Identity]:
-    rows = (row for table in tables for row in table.to_pylist())
-    return sorted((row["lane"], row["seq"]) for row in rows)
 
 
 # -- the pass goes on while compaction and collection move everything ---------------------------

@@ -13,9 +13,7 @@ import pytest
 from eventlog.log.write import points as pt
 from eventlog.log.write.inside import writing
 from eventlog.log.write.points import ROW, ROW_BYTES, PointFile, Points
-from tests.log.spools import Hand, InFlight, make_hand
-
-__all__ = ["make_hand"]
+from tests.log.spools import Hand, InFlight
 
 
 def a_file(directory: Path, *, locked: bool = False) -> PointFile:

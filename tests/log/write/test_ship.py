@@ -20,9 +20,7 @@ from eventlog.log.write import ship
 from eventlog.log.write.ship import Shipper
 from eventlog_backends.memory import MemoryBackend
 from tests.log import lanes
-from tests.log.spools import Hand, InFlight, make_hand, shipper_of, stored, words
-
-__all__ = ["make_hand"]
+from tests.log.spools import Hand, InFlight, shipper_of, stored, words
 
 
 class Store(MemoryBackend):

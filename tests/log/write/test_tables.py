@@ -14,9 +14,7 @@ from eventlog.log.segment import SpoolMark
 from eventlog.log.write import facts as ff
 from eventlog.log.write import marks
 from eventlog.log.write.tables import build, clip
-from tests.log.spools import Hand, InFlight, make_hand, words
-
-__all__ = ["make_hand"]
+from tests.log.spools import Hand, InFlight, words
 
 
 def test_the_table_has_the_one_schema(hand: Hand) -> None:

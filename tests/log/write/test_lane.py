@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from eventlog.log.write.lane import Options, Writer
 from eventlog.log.write.points import Points
 from eventlog_backends.memory import MemoryBackend
 from tests.log.spools import recovered, stored
-from tests.waiting import until
+from tests.waiting import in_threads, until
 
 
 def a_writer(
@@ -72,11 +73,7 @@ def test_threads_that_write_first_at_once_share_one_lane(tmp_path: Path) -> None
         start.wait()
         say(writer, f"fact{n}")
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*(partial(work, n) for n in range(8)))
     assert len(list((tmp_path / "spool").iterdir())) == 1
     writer.close(30)
     assert sorted(map(str, stored(writer.backend))) == [f"fact{n}" for n in range(8)]
@@ -278,9 +275,5 @@ def test_closing_while_the_store_is_away_leaves_the_rest_to_the_next(
 
 def test_two_may_close_at_once(writer: Writer) -> None:
     say(writer, "noted")
-    threads = [threading.Thread(target=writer.close, args=(30,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(*[partial(writer.close, 30)] * 4)
     until(lambda: stored(writer.backend) == ["noted"])

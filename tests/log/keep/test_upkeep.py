@@ -12,13 +12,7 @@ import eventlog
 from eventlog.log.keep import upkeep
 from eventlog.log.keep.upkeep import Upkeep, is_backlog
 from eventlog.log.read.reader import Reader
-from tests.interleaving.world import RawSpool, Truth, World, ship
-from tests.simulation.store import SimStore
-
-
-@pytest.fixture
-def world() -> World:
-    return World(SimStore(), Truth())
+from tests.interleaving.world import RawSpool, World, ship
 
 
 def _sweep(url: Path, count: int) -> None:

@@ -15,16 +15,20 @@ from eventlog.log import segment as sg
 from eventlog.log.keep.collect import Report, collect
 from eventlog.log.keep.compact import compact
 from eventlog.log.keep.seal import seal
-from eventlog.log.read.reader import LaneState, Reader, Snapshot
-from tests.interleaving.world import DAY_S, RawSpool, Truth, World, events_table, names_in, ship
+from eventlog.log.read.reader import Reader, Snapshot
+from tests.interleaving.world import (
+    DAY_S,
+    UNKNOWN,
+    RawSpool,
+    Truth,
+    World,
+    events_table,
+    names_in,
+    ship,
+)
 from tests.simulation.store import LOG_ID, SimStore
 
 HOUR_S = 3600.0
-
-
-@pytest.fixture
-def world() -> World:
-    return World(SimStore(), Truth())
 
 
 def _collect(world: World, **options: object) -> Report:
@@ -85,8 +89,8 @@ def test_first_slots_are_deleted_before_any_other(
 
 def test_seals_stay_for_ever(world: World) -> None:
     ship(world.store, world.spool("a", "a0", "a1", "a2"))
-    seal(world.store, "a", LaneState(None, 0, 0, 0, ""), writer="me")
-    seal(world.store, "b", LaneState(None, 0, 0, 0, ""), writer="me")
+    seal(world.store, "a", UNKNOWN, writer="me")
+    seal(world.store, "b", UNKNOWN, writer="me")
     world.keep(world.store, times=3)
     assert world.store.held("wal/") == [_key("a", 2), _key("b", 0)]
 

@@ -13,10 +13,8 @@ from eventlog.log.create import ensure_log
 from eventlog.log.write import daemon as dm
 from eventlog.log.write.daemon import Daemon
 from eventlog_backends.memory import MemoryBackend
-from tests.log.spools import Hand, InFlight, make_hand, shipper_of, stored
+from tests.log.spools import Hand, InFlight, shipper_of, stored
 from tests.waiting import until
-
-__all__ = ["make_hand"]
 
 
 class Store(MemoryBackend):
