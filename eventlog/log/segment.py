@@ -10,12 +10,14 @@ lane ends at `first_seq`. `final` on a segment of events says that the owner end
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from eventlog.errors import Damage, NewerFormat
+from eventlog.event import schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,13 +106,16 @@ def parse_key(key: str) -> Place | None:
 def encode(header: Header, table: pa.Table | None) -> tuple[Header, bytes]:
     """The segment's bytes, and the header as completed with the content digest."""
     body = b"" if table is None else _encode_stream(table)
-    header = msgspec.structs.replace(header, content=hashlib.sha256(body).hexdigest())
+    digest = hashlib.sha256(body)
+    header = msgspec.structs.replace(header, content=digest.hexdigest())
     head = msgspec.json.encode(header)
-    raw = b"".join((body, head, len(head).to_bytes(4, "little")))
-    return header, b"".join((raw, hashlib.sha256(raw).digest(), MAGIC))
+    end = (head, len(head).to_bytes(4, "little"))
+    for part in end:
+        digest.update(part)
+    return header, b"".join((body, *end, digest.digest(), MAGIC))
 
 
-def _encode_stream(table: pa.Table) -> bytes:
+def _encode_stream(table: pa.Table) -> pa.Buffer:
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
@@ -119,16 +124,18 @@ def _encode_stream(table: pa.Table) -> bytes:
     )
     with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
         stream.write_table(table)
-    return bytes(sink.getvalue())
+    return sink.getvalue()
 
 
-def split(key: str, raw: bytes) -> tuple[Header, memoryview]:
+def split(key: str, raw: bytes, *, checked: bool = False) -> tuple[Header, memoryview]:
     """The header and the Arrow stream of a segment, after its digest was checked.
+
+    ``checked``: these very bytes went through here before.
 
     Raises `Damage` where the bytes are not what was written, or lie where they do not belong, and
     `NewerFormat` where a newer eventlog wrote them.
     """
-    header, body = _checked(key, raw)
+    header, body = _checked(key, raw) if not checked else _parts(key, raw)
     if parse_key(key) != (header.lane, header.slot):
         raise Damage(key, f"the segment says it is slot {header.slot} of lane {header.lane!r}")
     return header, body
@@ -146,6 +153,11 @@ def _checked(key: str, raw: bytes) -> tuple[Header, memoryview]:
         raise Damage(key, f"the segment is cut or overwritten ({len(raw)} bytes, no end mark)")
     if not fits:
         raise Damage(key, "the segment's bytes do not match its digest")
+    return _parts(key, raw)
+
+
+def _parts(key: str, raw: bytes) -> tuple[Header, memoryview]:
+    view = memoryview(raw)
     size = int.from_bytes(view[-TAIL_BYTES : -TAIL_BYTES + 4], "little")
     head_at = len(raw) - TAIL_BYTES - size
     if head_at < 0:
@@ -166,26 +178,43 @@ def split_at(path: Path) -> Header:
         raise Damage(str(path), error.what, "Its events are in the spool's other files.") from None
 
 
-def decode(key: str, raw: bytes) -> tuple[Header, pa.Table]:
-    """The header and the events of a segment; `Damage` as `split` says, and for wrong rows."""
+def decode(
+    key: str, raw: bytes, columns: Collection[str] | None = None, *, checked: bool = False
+) -> tuple[Header, pa.Table]:
+    """The header and the events of a segment; `Damage` as `split` says, and for wrong rows.
+
+    Args:
+        columns: what is wanted of the events, besides lane and seq; None is all.
+        checked: as in `split`.
+    """
     import pyarrow as pa
 
-    from eventlog.event import schema
-
-    header, body = split(key, raw)
+    header, body = split(key, raw, checked=checked)
+    wanted = _schema_of(columns)
     if header.kind == "seal" or (header.count == 0 and not body):
-        return header, schema().empty_table()
-    options = pa.ipc.IpcReadOptions(use_threads=header.count >= THREADS_ROWS)
+        return header, wanted.empty_table()
+    options = pa.ipc.IpcReadOptions(
+        use_threads=header.count >= THREADS_ROWS,
+        included_fields=[schema().get_field_index(name) for name in wanted.names],
+    )
     try:
         with pa.ipc.open_stream(pa.py_buffer(body), options=options) as stream:
             table = stream.read_all()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Damage(key, f"the segment's Arrow stream cannot be read ({error})") from None
-    if not table.schema.equals(schema()) or table.num_rows != header.count:
+    if not table.schema.equals(wanted) or table.num_rows != header.count:
         raise Damage(key, "the segment's columns or its number of rows are not what it says")
     _check_identity(key, header, table)
     return header, table
+
+
+def _schema_of(columns: Collection[str] | None) -> pa.Schema:
+    import pyarrow as pa
+
+    if columns is None:
+        return schema()
+    return pa.schema([f for f in schema() if f.name in ("lane", "seq") or f.name in columns])
 
 
 def _check_identity(key: str, header: Header, table: pa.Table) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 import eventlog
 from eventlog.errors import LogClosed
 from eventlog.log.log import Log
+from tests.fork.scripts import ROOT, environment
 from tests.log.rows import events, types
 from tests.waiting import in_threads
 
@@ -156,15 +158,29 @@ os._exit(0)
 """
 
 
+def loaded(script: str, url: str) -> str:
+    """What a process that runs the script says it has loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, url], cwd=ROOT, env=environment(), capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
 @pytest.mark.parametrize("place", ["path", "memory"])
 def test_logging_loads_neither_pyarrow_nor_polars(tmp_path: Path, place: str) -> None:
-    import subprocess
+    assert loaded(LOADS, str(tmp_path / "log") if place == "path" else "memory://here") == ""
 
-    from tests.fork.scripts import ROOT, environment
 
-    url = str(tmp_path / "log") if place == "path" else "memory://here"
-    done = subprocess.run(
-        [sys.executable, "-c", LOADS, url], cwd=ROOT, env=environment(), capture_output=True
-    )
-    assert done.stdout.decode().strip() == "", done.stderr.decode()
-    assert done.returncode == 0, done.stderr.decode()
+SHIPS = """
+import sys, eventlog
+with eventlog.open(sys.argv[1]) as log:
+    log.append("noted", "thing:1", data={"a": 1})
+    log.points_many("run:1", ["a", "b"])([1.0, 2.0], 1)
+print(*sorted({"pyarrow.compute", "pyarrow.parquet", "numpy.ma", "polars"} & set(sys.modules)))
+"""
+
+
+def test_a_short_process_that_ships_loads_only_what_it_needs_for_that(tmp_path: Path) -> None:
+    eventlog.open(tmp_path / "log").prepare()  # an older log has something to look after
+    assert loaded(SHIPS, str(tmp_path / "log")) == ""

@@ -71,11 +71,26 @@ def test_a_header_that_does_not_fit_its_rows_is_damage(changes: dict[str, Any]) 
     assert caught.value.key == KEY
 
 
-def test_rows_of_another_lane_are_damage() -> None:
+@pytest.mark.parametrize("columns", [None, ["step"], []])
+def test_rows_of_another_lane_are_damage(columns: list[str] | None) -> None:
     rows = table_of([an_event_of("other", 10)])
     raw = segment.encode(segment.Header(LANE, 3, 10, 1), rows)[1]
     with pytest.raises(Damage, match="not its own"):
-        segment.decode(KEY, raw)
+        segment.decode(KEY, raw, columns)
+
+
+@pytest.mark.parametrize("columns", [[], ["step"], ["value", "stream"], ["data", "lane"]])
+def test_only_the_columns_wanted_are_read(columns: list[str]) -> None:
+    _, whole = segment.decode(KEY, a_segment())
+    _, table = segment.decode(KEY, a_segment(), columns)
+    assert set(table.schema.names) == {"lane", "seq", *columns}
+    assert table.equals(whole.select(table.schema.names))
+
+
+def test_bytes_that_were_checked_are_not_hashed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = a_segment()
+    monkeypatch.setattr(segment.hashlib, "sha256", None)
+    assert len(segment.decode(KEY, raw, checked=True)[1]) == 2
 
 
 @pytest.mark.parametrize("column", ["seq", "time", "type", "stream"])

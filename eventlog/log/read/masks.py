@@ -60,6 +60,8 @@ def among(table: pa.Table, name: str, wanted: Collection[str]) -> pa.Array:
     words = words_of(table, name)
     # One more than there are words, so that null (-1) finds False at the end.
     chosen = np.array([*(word in wanted for word in words.dictionary), False], bool)
+    if chosen[:-1].all():
+        return pa.array(words.codes >= 0)
     return pa.array(chosen[words.codes])
 
 

@@ -8,9 +8,10 @@ from a cache; and a snapshot with a newer manifest holds all that one with an ol
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from eventlog.backend import Backend, Entry, Range
@@ -19,6 +20,7 @@ from eventlog.log import manifest as mf
 from eventlog.log import segment as sg
 from eventlog.log.cache import SegmentCache
 from eventlog.log.read.masks import below
+from eventlog.log.read.parallel import in_threads
 from eventlog.log.read.snapshot import LaneState, OnDamage, SegmentRef, Snapshot
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ TRIES = 8
 FETCH_BYTES = 32 * 1024 * 1024  # of segments fetched together
 BODIES_BYTES = 64 * 1024 * 1024  # of segments kept in memory
 OPEN_FILES = 256
+THREADS_BYTES = 1024 * 1024  # of segments: to check fewer on other threads takes longer
 
 
 class Reader:
@@ -125,12 +128,15 @@ class Reader:
         """Learn the headers of these segments."""
         new = [e for e in wanted if e.key not in self._headers and not self._known_damaged(e)]
         for entries in _batches(new):
-            for entry, raw in zip(entries, self._get([e.key for e in entries]), strict=True):
-                try:
-                    self._headers[entry.key] = sg.split(entry.key, raw)[0]
-                except Damage as damage:
-                    self._damaged[entry.key] = (entry, damage)
+            keys = [entry.key for entry in entries]
+            raws = self._get(keys)
+            many = sum(map(len, raws)) >= THREADS_BYTES
+            heads = in_threads(_head, keys, raws) if many else map(_head, keys, raws)
+            for entry, raw, head in zip(entries, raws, heads, strict=True):
+                if isinstance(head, Damage):
+                    self._damaged[entry.key] = (entry, head)
                 else:
+                    self._headers[entry.key] = head
                     self._damaged.pop(entry.key, None)
                     self._keep(entry.key, raw)
 
@@ -159,17 +165,20 @@ class Reader:
         while self._bodies_bytes > BODIES_BYTES:
             self._bodies_bytes -= len(self._bodies.popitem(last=False)[1])
 
-    def read_segments(self, refs: Sequence[SegmentRef]) -> list[pa.Table]:
-        """The events of these segments. `Missing` where compaction has moved one."""
+    def read_segments(
+        self, refs: Sequence[SegmentRef], columns: Collection[str] | None = None
+    ) -> list[pa.Table]:
+        """The events of these segments, with ``columns``, lane and seq (None: with all columns).
+
+        `Missing` where compaction has moved one.
+        """
         with self._lock:
             raws = self._get([ref.key for ref in refs])
-        tables = []
-        for ref, raw in zip(refs, raws, strict=True):
-            header, table = sg.decode(ref.key, raw)
-            if header != ref.header:
-                raise Damage(ref.key, "it is another segment than it was")
-            tables.append(table)
-        return tables
+            checked = [self._bodies.get(r.key) is raw for r, raw in zip(refs, raws, strict=True)]
+        work = functools.partial(_decoded, columns)
+        if sum(ref.header.count for ref in refs) < sg.THREADS_ROWS:
+            return list(map(work, refs, raws, checked))
+        return in_threads(work, refs, raws, checked)
 
     def open_file(self, file: mf.DataFile) -> OpenFile:
         """A data file, whose index is kept in memory for the next time."""
@@ -183,6 +192,22 @@ class Reader:
             if len(self._files) > OPEN_FILES:
                 self._files.popitem(last=False)
         return opened
+
+
+def _head(key: str, raw: bytes) -> sg.Header | Damage:
+    try:
+        return sg.split(key, raw)[0]
+    except Damage as damage:
+        return damage
+
+
+def _decoded(
+    columns: Collection[str] | None, ref: SegmentRef, raw: bytes, checked: bool
+) -> pa.Table:
+    header, table = sg.decode(ref.key, raw, columns, checked=checked)
+    if header != ref.header:
+        raise Damage(ref.key, "it is another segment than it was")
+    return table
 
 
 class _Walk:

@@ -203,12 +203,14 @@ class Scan:
 
     def _read(self, refs: Sequence[SegmentRef]) -> list[tuple[SegmentRef, pa.Table]]:
         reader = self._first.reader
+        # Which kind an event is shows in columns that nobody may have asked for.
+        columns = self._columns() if self._wanted.kinds is None else None
         if self._first.on_damage == "raise":
-            return list(zip(refs, reader.read_segments(refs), strict=True))
+            return list(zip(refs, reader.read_segments(refs, columns), strict=True))
         intact = []
         for ref in refs:
             try:
-                intact.append((ref, reader.read_segments([ref])[0]))
+                intact.append((ref, reader.read_segments([ref], columns)[0]))
             except Damage as damage:
                 self._skip(damage)
         return intact

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PointHandle = Callable[..., None]
 _CHUNK_ROWS = 1_024
 _IDS = struct.Struct("@II")
+TIME_LIMIT_US = (2**63 - 1) // 1000  # a row holds nanoseconds
 
 
 def as_float(value: object) -> float:
@@ -37,6 +38,19 @@ def as_float(value: object) -> float:
         raise UsageError(
             f"a metric's value must be a number, not {shown(value)}: {error}"
         ) from error
+
+
+def _as_ns(time_us: object) -> int:
+    at = check_int64("time_us", time_us)
+    if not -TIME_LIMIT_US <= at <= TIME_LIMIT_US:
+        raise _too_far(at)
+    return at * 1000
+
+
+def _too_far(time_us: int) -> UsageError:
+    return UsageError(
+        f"time_us={time_us} lies outside the years 1678 to 2261: microseconds since 1970 are meant."
+    )
 
 
 def _floats(values: Sequence[Any]) -> array[float]:
@@ -96,7 +110,7 @@ def _point_handle(writer: Writer, stream: str, key: str) -> PointHandle:
             value = as_float(value)
         if type(step) is not int:
             step = check_int64("step", step)
-        at = now_ns() // 1000 if time_us is None else check_int64("time_us", time_us)
+        at = now_ns() if time_us is None else _as_ns(time_us)
         rows = take, _, target, capacity, _, _ = cell[0]
         row = take()
         if row >= capacity:
@@ -126,7 +140,7 @@ def _points_handle(writer: Writer, stream: str, keys: Sequence[str]) -> PointHan
         floats = _floats(values)
         if len(floats) != count:
             raise UsageError(f"{len(floats)} values for {count} metrics.")
-        at = now_ns() // 1000 if time_us is None else check_int64("time_us", time_us)
+        at = now_ns() if time_us is None else _as_ns(time_us)
         steps = array("q", (check_int64("step", step),)) * count
         times = array("q", (at,)) * count
         rows = cell[0]
@@ -203,20 +217,25 @@ def log_series(
 
 
 def _series(steps: Any, values: Any, times_us: Any) -> tuple[Any, Any, Any]:
-    """(times, steps, values) as arrays; `UsageError` where they are not what they must be."""
+    """(times in ns, steps, values) as arrays; `UsageError` where they are not what they must be."""
     import numpy as np
 
     whole, floats = _int64s("steps", steps), _float64s(values)
-    if times_us is None:
-        times = np.full(whole.shape, time.time_ns() // 1000)
-    else:
-        times = _int64s("times_us", times_us)
+    times = np.full(whole.shape, time.time_ns()) if times_us is None else _nanoseconds(times_us)
     if not whole.shape == floats.shape == times.shape or whole.ndim != 1:
         raise UsageError(
             f"steps {whole.shape}, values {floats.shape} and times {times.shape} must be "
             "arrays of one dimension and of one length."
         )
     return times, whole, floats
+
+
+def _nanoseconds(times_us: Any) -> NDArray[Any]:
+    times = _int64s("times_us", times_us)
+    far = times[(times > TIME_LIMIT_US) | (times < -TIME_LIMIT_US)]
+    if len(far):
+        raise _too_far(far[0])
+    return times * 1000
 
 
 def _array(what: str, given: Any) -> NDArray[Any]:
@@ -264,7 +283,7 @@ def _fill_arrays(
     fit = max(0, min(len(columns[0]), rows.capacity - first))
     if fit:
         target = np.frombuffer(rows.map, np.dtype(ROW_FIELDS), fit, first * ROW.size)
-        for name, column in zip(("time", "step", "value"), columns, strict=True):
+        for name, column in zip(("time_ns", "step", "value"), columns, strict=True):
             target[name] = column[:fit]
         target["stream"] = stream_id
         target["key"] = key_id  # last: it is what makes a row count

@@ -6,7 +6,7 @@ thread and for a process's reads of its own tail, never on the path of a call th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -47,19 +47,14 @@ class Built(NamedTuple):
 def build(spool: Spool, since: SpoolMark, until: SpoolMark, lane: str, first_seq: int) -> Built:
     """Everything between two marks of a spool as events of ``lane`` from ``first_seq`` on."""
     events = list(_events(spool, since, until))
-    rows, numbers = _points(spool, since.row, until.row)
-    written = rows["key"] != 0
-    if spool.unreadable:
-        written &= ~np.isin(numbers, list(spool.unreadable))
-    holes = tuple(int(n) for n in numbers[~written])
-    rows, numbers = rows[written], numbers[written]
-    total = len(rows) + len(events)
-    columns = _merged(spool, events, rows, numbers) if len(rows) else _facts(events)
-    seqs = pa.array(np.arange(first_seq, first_seq + total, dtype=np.int64))
-    lanes = pa.DictionaryArray.from_arrays(
-        pa.array(np.zeros(total, np.int32)), pa.array([lane], pa.string())
-    )
-    columns |= {"lane": lanes, "seq": seqs}
+    points, holes = _points(spool, since.row, until.row)
+    total = len(points.number) + len(events)
+    columns = _merged(spool, events, points) if len(points.number) else _facts(events)
+    seqs = np.arange(first_seq, first_seq + total, dtype=np.int64)
+    columns |= {
+        "lane": _dictionary(_array(np.zeros(total, np.int32), pa.int32()), [lane]),
+        "seq": _array(seqs, pa.int64()),
+    }
     return Built(
         pa.table([columns[name] for name in schema().names], schema=schema()),
         holes,
@@ -98,17 +93,47 @@ def _events(spool: Spool, since: SpoolMark, until: SpoolMark) -> Iterator[list[A
     return (record for _, record, _ in records(spool, since, until) if record[0] == ff.EVENT)
 
 
-def _points(spool: Spool, start: int, end: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The rows ``start:end`` and their numbers."""
-    spans = list(spool.points.spans(start, end))
-    if not spans:
-        return np.empty(0, ROW_DTYPE), np.empty(0, np.int64)
-    rows = np.concatenate([np.frombuffer(raw, ROW_DTYPE) for _, raw in spans])
-    sizes = [len(raw) // ROW_DTYPE.itemsize for _, raw in spans]
-    numbers = np.concatenate(
-        [np.arange(first, first + n) for (first, _), n in zip(spans, sizes, strict=True)]
+class _Points(NamedTuple):
+    """Rows by column, each of shape (n,); ``number`` is the row's in its lane, ``time`` in us."""
+
+    number: NDArray[np.int64]
+    time: NDArray[np.int64]
+    step: NDArray[np.int64]
+    value: NDArray[np.float64]
+    stream: NDArray[np.uint32]
+    key: NDArray[np.uint32]
+
+    def only(self, wanted: NDArray[np.bool_]) -> _Points:
+        """The rows that the mask picks."""
+        return _Points._make(column[wanted] for column in self)
+
+
+def _points(spool: Spool, start: int, end: int) -> tuple[_Points, tuple[int, ...]]:
+    """The written ones of the rows ``start:end``, and the numbers of the others.
+
+    One copy turns rows into columns. While the process logs flat out, each step of numpy or Arrow
+    costs this thread a wait for the GIL, a hundred times what it computes: hence so few of them.
+    """
+    spans = [
+        (first, np.frombuffer(raw, np.int64).reshape(-1, 4).T)
+        for first, raw in spool.points.spans(start, end)
+    ]
+    columns = np.empty((4, sum(rows.shape[1] for _, rows in spans)), np.int64)
+    numbers = np.empty(0, np.int64)
+    if spans:
+        np.concatenate([rows for _, rows in spans], axis=1, out=columns)
+        parts = [np.arange(first, first + rows.shape[1]) for first, rows in spans]
+        numbers = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    ids = columns[3].view(np.uint32)
+    points = _Points(
+        numbers, columns[0] // 1000, columns[1], columns[2].view(np.float64), ids[0::2], ids[1::2]
     )
-    return rows, numbers
+    written = points.key != 0
+    if spool.unreadable:
+        written &= ~np.isin(numbers, list(spool.unreadable))
+    if written.all():
+        return points, ()
+    return points.only(written), tuple(numbers[~written].tolist())
 
 
 def unreadable(spool: Spool) -> set[int]:
@@ -128,73 +153,120 @@ def _facts(events: Sequence[list[Any]]) -> dict[str, pa.Array]:
     def column(number: int, kind: pa.DataType) -> pa.Array:
         return pa.array([record[number] for record in events], kind)
 
+    def words(number: int) -> pa.DictionaryArray:
+        known: dict[str, int] = {}
+        codes = _codes([record[number] for record in events], known)
+        return _dictionary(pa.array(codes, pa.int32()), list(known))
+
     return {
         "time": column(1, _TIME),
-        "type": column(2, pa.string()).dictionary_encode(),
-        "stream": column(3, pa.string()).dictionary_encode(),
-        "key": column(4, pa.string()).dictionary_encode(),
+        "type": words(2),
+        "stream": words(3),
+        "key": words(4),
         "step": column(5, pa.int64()),
         "value": column(6, pa.float64()),
         "data": column(7, pa.large_string()),
     }
 
 
-def _merged(
-    spool: Spool, events: Sequence[list[Any]], rows: NDArray[Any], row_numbers: NDArray[np.int64]
-) -> dict[str, pa.Array]:
+def _merged(spool: Spool, events: Sequence[list[Any]], points: _Points) -> dict[str, pa.Array]:
     """The columns of facts and points, each fact behind the rows that were taken before it."""
+    if not events:
+        return _alone(spool, points)
     counters = np.maximum.accumulate(np.fromiter((r[8] for r in events), np.int64, len(events)))
-    total = len(rows) + len(events)
-    at_facts = np.searchsorted(row_numbers, counters) + np.arange(len(events))
+    total = len(points.number) + len(events)
+    at_facts = np.searchsorted(points.number, counters) + np.arange(len(events))
     at_points = np.delete(np.arange(total), at_facts)
 
-    def numbers(column: int, of_points: NDArray[Any], dtype: str) -> tuple[Any, Any]:
-        values, missing = np.zeros(total, dtype), np.zeros(total, bool)
-        given = [record[column] for record in events]
-        values[at_facts] = [0 if v is None else v for v in given]
-        missing[at_facts] = [v is None for v in given]
+    def placed(of_facts: list[Any], of_points: NDArray[Any]) -> tuple[Any, Any]:
+        values, missing = np.zeros(total, of_points.dtype), np.zeros(total, bool)
+        values[at_facts] = [0 if v is None else v for v in of_facts]
+        missing[at_facts] = [v is None for v in of_facts]
         values[at_points] = of_points
         return values, missing
 
-    def words(column: int, of_points: NDArray[Any], texts: dict[int, str]) -> pa.Array:
-        return _words([r[column] for r in events], of_points, texts, at_facts, at_points, total)
+    def numbers(column: int, of_points: NDArray[Any]) -> tuple[Any, Any]:
+        return placed([record[column] for record in events], of_points)
 
-    times, _ = numbers(1, rows["time"], "i8")
-    steps, no_step = numbers(5, rows["step"], "i8")
-    values, no_value = numbers(6, rows["value"], "f8")
-    data = np.full(total, None, object)
-    data[at_facts] = [r[7] for r in events] if events else []
-    names = spool.names
-    point_type = np.ones(len(rows), np.int64)
+    def words(column: int, of_points: Coded) -> pa.Array:
+        """A dictionary column from the facts' strings and the points' codes."""
+        known = {word: code for code, word in enumerate(of_points[1])}
+        of_facts = _codes([record[column] for record in events], known)
+        codes, missing = placed(of_facts, of_points[0])
+        return _dictionary(_array(codes, pa.int32(), missing), list(known))
+
+    times, _ = numbers(1, points.time)
+    steps, no_step = numbers(5, points.step)
+    values, no_value = numbers(6, points.value)
+    data: list[str | None] = [None] * total
+    for at, record in zip(at_facts.tolist(), events, strict=True):
+        data[at] = record[7]
+    type_, stream, key = _words(spool, points)
     return {
-        "time": pa.array(times).view(_TIME),
-        "type": words(2, point_type, {1: POINT_TYPE}),
-        "stream": words(3, rows["stream"], names.texts(ff.STREAM)),
-        "key": words(4, rows["key"], names.texts(ff.KEY)),
-        "step": pa.array(steps, mask=no_step),
-        "value": pa.array(values, mask=no_value, from_pandas=False),
+        "time": _array(times, _TIME),
+        "type": words(2, type_),
+        "stream": words(3, stream),
+        "key": words(4, key),
+        "step": _array(steps, pa.int64(), no_step),
+        "value": _array(values, pa.float64(), no_value),
         "data": pa.array(data, pa.large_string()),
     }
 
 
-def _words(
-    given: list[str | None],
-    of_points: NDArray[Any],
-    texts: dict[int, str],
-    at_facts: NDArray[np.int64],
-    at_points: NDArray[np.int64],
-    total: int,
-) -> pa.DictionaryArray:
-    """A dictionary column from the facts' strings and the points' numbers."""
-    words: dict[str, int] = {}
-    codes, missing = np.zeros(total, np.int32), np.zeros(total, bool)
-    codes[at_facts] = [0 if w is None else words.setdefault(w, len(words)) for w in given]
-    missing[at_facts] = [w is None for w in given]
-    used = np.flatnonzero(np.bincount(of_points, minlength=1))
-    code_of = np.zeros(used[-1] + 1 if len(used) else 0, np.int32)
-    for number in used:
-        code_of[number] = words.setdefault(texts[int(number)], len(words))
-    codes[at_points] = code_of[of_points]
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes, mask=missing), pa.array(list(words), pa.string())
+def _alone(spool: Spool, points: _Points) -> dict[str, pa.Array]:
+    """The columns of points with no facts among them: most of what a training writes."""
+    type_, stream, key = (
+        _dictionary(_array(codes, pa.int32()), words) for codes, words in _words(spool, points)
     )
+    return {
+        "time": _array(points.time, _TIME),
+        "type": type_,
+        "stream": stream,
+        "key": key,
+        "step": _array(points.step, pa.int64()),
+        "value": _array(points.value, pa.float64()),
+        "data": pa.nulls(len(points.number), pa.large_string()),
+    }
+
+
+Coded = tuple["NDArray[np.int32]", list[str]]
+
+
+def _words(spool: Spool, points: _Points) -> tuple[Coded, Coded, Coded]:
+    """(codes, dictionary) of the points' types, streams and keys."""
+    return (
+        (np.zeros(len(points.number), np.int32), [POINT_TYPE]),
+        _coded(points.stream, spool.names.texts(ff.STREAM)),
+        _coded(points.key, spool.names.texts(ff.KEY)),
+    )
+
+
+def _coded(numbers: NDArray[np.uint32], texts: Mapping[int, str]) -> Coded:
+    used = np.flatnonzero(np.bincount(numbers))
+    if len(used) == 1:
+        return np.zeros(len(numbers), np.int32), [texts[int(used[0])]]
+    code_of = np.zeros(used[-1] + 1, np.int32)
+    code_of[used] = np.arange(len(used))
+    return code_of[numbers], [texts[number] for number in used.tolist()]
+
+
+def _codes(words: list[str | None], known: dict[str, int]) -> list[int | None]:
+    """The code of each word; new words are added to ``known``.
+
+    Arrow could do that, but loads its compute functions first, and most processes are short.
+    """
+    return [None if word is None else known.setdefault(word, len(known)) for word in words]
+
+
+def _array(
+    values: NDArray[Any], kind: pa.DataType, missing: NDArray[np.bool_] | None = None
+) -> pa.Array:
+    """The very memory of ``values`` as Arrow; `pyarrow.array` would load `numpy.ma` for it."""
+    validity = None
+    if missing is not None and missing.any():
+        validity = pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(values)])
+
+
+def _dictionary(codes: pa.Array, words: list[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(codes, pa.array(words, pa.string()))

@@ -16,6 +16,7 @@ from eventlog.backend import open_backend
 from eventlog.errors import LogClosed, UsageError
 from eventlog.log.log import Log
 from eventlog.log.write import handles
+from eventlog.log.write.handles import TIME_LIMIT_US
 from eventlog.log.write.lane import Options
 from tests.log.rows import events
 from tests.waiting import in_threads
@@ -137,6 +138,27 @@ def test_what_is_no_time_is_refused(log: Log, time_us: Any) -> None:
         log.points_many("run:1", ["loss"])([1.0], 1, time_us)
     point(2.0, 2)
     assert logged(log) == [("loss", 2, 2.0)]
+
+
+@pytest.mark.parametrize("time_us", [TIME_LIMIT_US + 1, -TIME_LIMIT_US - 1, 2**63 - 1, -(2**63)])
+def test_a_time_that_no_row_can_hold_is_refused(log: Log, time_us: int) -> None:
+    point = log.points("run:1", "loss")
+    with pytest.raises(UsageError, match="1678 to 2261"):
+        point(1.0, 1, time_us)
+    with pytest.raises(UsageError, match="1678 to 2261"):
+        log.points_many("run:1", ["loss"])([1.0], 1, time_us)
+    with pytest.raises(UsageError, match="1678 to 2261"):
+        log.series("run:1", "loss", [0, 1], [1.0, 2.0], [0, time_us])
+    point(2.0, 2)
+    assert logged(log) == [("loss", 2, 2.0)]
+
+
+@pytest.mark.parametrize("time_us", [TIME_LIMIT_US, -TIME_LIMIT_US, -1, 0, 1])
+def test_times_are_kept_to_the_microsecond(log: Log, time_us: int) -> None:
+    log.points("run:1", "loss")(1.0, 1, time_us)
+    log.points_many("run:1", ["loss"])([1.0], 2, time_us)
+    log.series("run:1", "loss", [3], [1.0], [time_us])
+    assert log.events().collect()["time"].dt.timestamp("us").to_list() == [time_us] * 3
 
 
 @pytest.mark.parametrize(
