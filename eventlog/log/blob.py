@@ -14,14 +14,14 @@ import hashlib
 import io
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from eventlog.backend import Backend
 from eventlog.errors import Damage, Exists, Missing
-from eventlog.event import BLOB_MARK
+from eventlog.event import BLOB_MARK, DATA_LIMIT_BYTES
 from eventlog.log.claim import ANNOUNCED, Claim, from_json
 from eventlog.log.clock import age_s, store_now
 
@@ -51,6 +51,24 @@ def parse_mark(text: str) -> Mark:
         return msgspec.json.decode(text.removeprefix(BLOB_MARK), type=Mark)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Damage(text[:80], f"the mark of a blob cannot be read ({error})") from None
+
+
+def shortened(text: str, keep: Callable[[str, bytes], None]) -> str:
+    """``text``, or where it is too long for an event the mark of the blob that now holds it.
+
+    ``keep(key, raw)`` keeps a blob until it is shipped. On a full disk (`OSError`) the text stays
+    with its event.
+    """
+    raw = text.encode()
+    if len(raw) <= DATA_LIMIT_BYTES:
+        return text
+    digest = hashlib.sha256(raw).hexdigest()
+    key = f"{PREFIX}{digest[:2]}/{digest}-{secrets.token_hex(8)}"
+    try:
+        keep(key, raw)
+    except OSError:
+        return text
+    return Mark(key, len(raw)).to_text()
 
 
 def digest_of(key: str) -> str | None:

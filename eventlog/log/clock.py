@@ -1,16 +1,50 @@
-"""The store's own clock: the only one by which the age of an object can be judged."""
+"""Clocks: the store's own, by which the age of an object is judged, and that of facts.
+
+A process gives its facts times that never go back, nor behind the newest fact that it has read:
+else a clock that is an hour slow would put an answer before its question, for ever.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
 import secrets
+import time
 
 from eventlog.backend import Backend
-from eventlog.errors import BackendError, Exists
+from eventlog.errors import BackendError, Exists, UsageError
+from eventlog.event import check_int64
 
 PROBE_PREFIX = "probe/"
 TRIES = 4
+AHEAD_LIMIT_US = 24 * 3600 * 1_000_000
+_witnessed_us: dict[str, int] = {}
+
+
+def now_us() -> int:
+    """Microseconds since 1970 in UTC, by this machine's clock."""
+    return time.time_ns() // 1000
+
+
+def checked_time(what: str, time_us: object) -> int:
+    """``time_us`` as an int; `UsageError` where it lies more than 24 hours ahead."""
+    at = check_int64(what, time_us)
+    if at > now_us() + AHEAD_LIMIT_US:
+        raise UsageError(
+            f"{what}={at} is more than 24 hours ahead: microseconds since 1970 in UTC are meant."
+        )
+    return at
+
+
+def witness(url: str, newest_us: int) -> None:
+    """This process has read a fact of that time in the log."""
+    if newest_us <= now_us() + AHEAD_LIMIT_US:  # else a clock so wrong that nobody follows it
+        _witnessed_us[url] = max(newest_us, witnessed_us(url))
+
+
+def witnessed_us(url: str) -> int:
+    """The newest time of a fact that this process has read in the log, or 0."""
+    return _witnessed_us.get(url, 0)
 
 
 def store_now(backend: Backend) -> dt.datetime:

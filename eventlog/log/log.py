@@ -5,17 +5,17 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from eventlog.backend import Backend, open_backend
-from eventlog.errors import LogClosed, UsageError
+from eventlog.errors import UsageError
 from eventlog.event import DATA_LIMIT_BYTES, POINT_TYPE, Event, EventTypes, check_int64, check_name
-from eventlog.log import create
-from eventlog.log.shared import Shared, observers_of, release, share
+from eventlog.log.clock import checked_time, now_us, witnessed_us
+from eventlog.log.keeper import Keeper
+from eventlog.log.shared import Shared, release, share, writers_of
 from eventlog.log.write import handles
 from eventlog.log.write.handles import PointHandle, as_float
 from eventlog.log.write.lane import SPOOL_LIMIT_BYTES, Options, Writer
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import ArrayLike
 
-    from eventlog.log.keep.recover import SyncReport
     from eventlog.log.manifest import Position
-    from eventlog.log.read.reader import Reader
     from eventlog.log.read.snapshot import OnDamage
+    from eventlog.log.read.tail import Tail
 
 logger = logging.getLogger("eventlog")
 
 DEFAULT_URL = "./.eventlog"
-AHEAD_LIMIT_US = 24 * 3600 * 1_000_000
+_OWN_TYPES = ("claim.", "lane.", "writer.")  # what the log itself appends
 
 
 def open_log(
@@ -53,13 +52,16 @@ def open_log(
         spool: a local directory for unshipped events; None chooses one.
         ship_s: (first, longest) seconds between two shipments to the store.
 
-    Logs of one URL in one process share their writer. Use it as a context manager, or `close` it;
-    the interpreter's exit closes what is left open.
+    Logs of one URL and the same options share one writer in a process. Use a log as a context
+    manager, or `close` it; the interpreter's exit closes what is left open. What a dead process of
+    this machine left behind is shipped when the log is first written to or read.
 
     Example:
         >>> log = eventlog.open("s3://team/experiments")
         >>> log.append("run.created", "run:1", data={"name": "baseline"})
     """
+    if spool is not None and "://" in os.fspath(spool):
+        raise UsageError(f"spool={os.fspath(spool)!r} must be a directory of this machine.")
     where = os.fspath(url) if url is not None else os.environ.get("EVENTLOG_URL") or DEFAULT_URL
     options = Options(
         strict=strict,
@@ -70,22 +72,7 @@ def open_log(
     return Log(open_backend(where), options)
 
 
-@functools.cache
-def event_types() -> EventTypes:
-    """The event types that all plugins register."""
-    from eventlog.plugin import contributions, report_broken
-
-    types = EventTypes()
-    for plugin, registered in contributions("register_event_types"):
-        for event_type in registered:
-            try:
-                types.add(event_type)
-            except (UsageError, AttributeError) as error:
-                report_broken(plugin, "register_event_types", str(error))
-    return types
-
-
-class Log:
+class Log(Keeper):
     """A log, open for appending and reading. Made by `open_log` (``eventlog.open``).
 
     Attributes:
@@ -94,14 +81,11 @@ class Log:
     """
 
     def __init__(self, backend: Backend, options: Options | None = None) -> None:
-        self.backend = backend
-        self.url = backend.url
-        self._options = options or Options()
-        self._closed = False
+        super().__init__(backend, options)
         self._shared: Shared | None = None
-        self._reader: Reader | None = None
 
     def __enter__(self) -> Log:
+        self._refuse_closed()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -112,8 +96,7 @@ class Log:
 
     @property
     def _writer(self) -> Writer:
-        if self._closed:
-            raise LogClosed("the log is closed: open it again with eventlog.open().")
+        self._refuse_closed()
         shared = self._shared
         if shared is None:
             shared = share(self, self._options)
@@ -140,28 +123,32 @@ class Log:
             stream: the entity it happened to: ``run:42``.
             key, step, value: as `event.schema` says.
             data: JSON-able, or the `msgspec.Struct` of the registered type. Of any length.
-            time: microseconds since 1970 in UTC; None is now. Times of facts never decrease within
-                a process; one more than 24 hours ahead is refused.
+            time: microseconds since 1970 in UTC; None is now. Facts of a process never go back in
+                time, nor behind what it has read of the log: an earlier time is replaced by the
+                newest one so far. (Keep when something happened elsewhere in ``data``.) A time
+                more than 24 hours ahead is refused.
             expected_version: append only if the stream has had exactly so many versioned events;
-                then this call talks to the store.
+                then this call talks to the store. The event appears in `events` as a
+                ``claim.announced`` that carries it, which views unwrap.
+
+        Where the local disk is full the event waits in memory, with a warning, and is lost if the
+        process is killed before there is room; with ``strict=True`` this raises instead.
 
         Raises:
             UsageError: an argument cannot be kept exactly; nothing was written.
             VersionConflict: somebody else appended to the stream first.
+            SpoolFull: only with ``strict=True``: the local disk is full.
+
+        Example:
+            >>> log.append("param.set", "run:42", key="lr", data=1e-3)
         """
-        check_name("type", type)
-        check_name("stream", stream)
-        if key is not None:
-            check_name("key", key)
-        if step is not None:
-            step = check_int64("step", step)
-        if value is not None:
-            value = as_float(value)
-        if time is not None:
-            time = _checked_time(time)
+        step, value, time = _checked(type, stream, key, step, value, time)
         text = event_types().encode(type, data)
         if expected_version is not None:
-            event = Event("", 0, time or _now_us(), type, stream, key, step, value, text)
+            expected_version = check_int64("expected_version", expected_version)
+            event = Event(
+                "", 0, now_us() if time is None else time, type, stream, key, step, value, text
+            )
             return self._claim(event, expected_version)
         self._append(time, type, stream, key, step, value, text)
         return None
@@ -178,7 +165,9 @@ class Log:
     ) -> None:
         writer = self._writer
         if text is not None and len(text) > DATA_LIMIT_BYTES // 4:
-            text = _shortened(writer, text)
+            from eventlog.log.blob import shortened
+
+            text = shortened(text, lambda key, raw: writer.opened().keep_blob(key, raw))
         writer.append(time, type, stream, key, step, value, text, type != POINT_TYPE)
 
     def _claim(self, event: Event, expected: int) -> None:
@@ -196,16 +185,28 @@ class Log:
         writer.announced[chain.lane] = won.n + 1
 
     def points(self, stream: str, key: str) -> PointHandle:
-        """A prepared handle ``h(value, step, time_us=None)`` that logs one point in ~1 µs.
+        """A prepared handle ``h(value, step, time_us=None)`` that logs one point in under 1 µs.
 
-        Points are events of type ``metric.logged``. Raises `UsageError` for values that are no
-        numbers and steps that are no whole numbers; NaN and ±Inf are kept.
+        Points are events of type ``metric.logged``. ``value`` is kept as float64, NaN and ±Inf
+        too; ``step`` as int64; ``time_us`` counts microseconds since 1970 in UTC (None is now).
+        The handle raises `UsageError` for what is no number, no whole number, no time.
+
+        Example:
+            >>> loss = log.points("run:42", "loss")
+            >>> loss(0.25, 100)
         """
         check_name("stream", stream)
         return handles.point_handle(self._writer, stream, check_name("key", key))
 
     def points_many(self, stream: str, keys: Sequence[str]) -> PointHandle:
-        """A prepared handle ``h(values, step, time_us=None)`` for metrics that come together."""
+        """A prepared handle ``h(values, step, time_us=None)`` for metrics that come together.
+
+        ``values``: a list of one number for each of ``keys``; the rest is as for `points`.
+
+        Example:
+            >>> both = log.points_many("run:42", ["loss", "acc"])
+            >>> both([0.25, 0.9], 100)
+        """
         check_name("stream", stream)
         names = [check_name("key", key) for key in keys]
         return handles.points_handle(self._writer, stream, names)
@@ -218,7 +219,19 @@ class Log:
         values: ArrayLike,
         times_us: ArrayLike | None = None,
     ) -> None:
-        """Log arrays of one metric, all of shape (n,): a million points in one call."""
+        """Log arrays of one metric: a million points in one call.
+
+        Args:
+            steps: shape (n,), int64.
+            values: shape (n,), float64; NaN and ±Inf are kept.
+            times_us: shape (n,), microseconds since 1970 in UTC; None is now.
+
+        Raises:
+            UsageError: shapes differ, or something is no number; nothing was written.
+
+        Example:
+            >>> log.series("run:42", "loss", range(3), [0.5, 0.25, 0.125])
+        """
         check_name("stream", stream)
         handles.log_series(self._writer, stream, check_name("key", key), steps, values, times_us)
 
@@ -229,7 +242,12 @@ class Log:
             remote: and put it into the store: safe against the loss of this machine.
             timeout_s: how long to wait for the store; then its error is raised. The events stay
                 in the spool and are shipped later all the same.
+
+        Raises:
+            SpoolError: the local disk fails.
+            Unavailable, Denied: ``remote`` was asked for, and the store did not take the events.
         """
+        self._refuse_closed()
         if self._shared is None:
             return
         self._writer.flush()
@@ -242,22 +260,28 @@ class Log:
         self._closed = True
         release(self, timeout_s)
 
+    def _own(self) -> Writer | None:
+        return self._shared.writer if self._shared is not None else None
+
+    def _witness(self, newest_us: int) -> None:
+        super()._witness(newest_us)
+        for writer in writers_of(self.url):
+            spool = writer.spool
+            if spool is not None and spool.clock_us < witnessed_us(self.url):
+                with spool.lock:
+                    spool.clock_us = max(spool.clock_us, witnessed_us(self.url))
+
     # -- reading -----------------------------------------------------------------------------
 
-    def reader(self) -> Reader:
-        """The read side: snapshots, positions, tables."""
-        from eventlog.log.cache import cache_for
-        from eventlog.log.manifest import read_format
-        from eventlog.log.read.reader import Reader
+    def position(self, *, damage: OnDamage = "raise") -> Position:
+        """How far the store has come now: everything it holds lies below.
 
-        if self._reader is None:
-            log_id = read_format(self.backend).log_id
-            self._reader = Reader(self.backend, cache_for(self.backend, log_id))
-        return self._reader
+        A value to keep: `events` (``after=``, ``upto=``) and `tail` go on from it, in any process.
 
-    def position(self) -> Position:
-        """How far the store has come now; `events(after=…)` goes on from there."""
-        return self.reader().snapshot().position
+        Args:
+            damage: "raise" `Damage` for a damaged segment, or "skip" it.
+        """
+        return self.reader().snapshot(damage).position
 
     def events(
         self,
@@ -270,114 +294,103 @@ class Log:
 
         What this process has appended is in it, shipped or not; what a dead writer on this machine
         left behind is shipped first. Rows come in no particular order: sort by ``time``, or by
-        ``lane`` and ``seq`` for one writer's order.
+        ``lane`` and ``seq`` for one writer's order. Payloads (``data``, JSON text) are of the
+        registered versions of their types.
 
         Args:
             after: only events that a reader at that position has not seen.
             upto: only events below that position.
-            damage: "raise" `Damage` for a damaged segment, or "skip" it and read the rest.
+            damage: "raise" `Damage` for what is damaged, or "skip" it and read the rest; a payload
+                that is lost is null then.
+
+        Columns lane, type, stream and key are `polars.Categorical`: compare them with strings as
+        they are, and cast to `polars.String` for functions of text.
+
+        Example:
+            >>> import polars as pl
+            >>> params = log.events().filter(pl.col("type") == "param.set").collect()
+            >>> runs = pl.col("stream").cast(pl.String).str.starts_with("run:")
+            >>> log.events().filter(runs).select("time", "type", "stream").collect()
         """
         from eventlog.log import own
+        from eventlog.log.manifest import checked_position
         from eventlog.log.read.frames import events_frame
+        from eventlog.log.read.upcast import upcast_of
 
+        checked_position("after", after)
+        checked_position("upto", upto)
         self.sync()
         own.create_for_tail(self.backend)
         reader = self.reader()
+        tail, snapshot = None, None
+        if upto is None:
+            tail, snapshot = own.tail_and_snapshot(reader, damage)
+        snapshot = snapshot or reader.snapshot(damage)
+        for gap in snapshot.gaps:
+            logger.warning("%s", gap)
         resolve = functools.partial(own.resolve, self.backend)
-        if upto is not None:
-            return events_frame(reader.snapshot(damage), after, upto, resolve=resolve)
-        tail, snapshot = own.tail_and_snapshot(reader, damage)
-        return events_frame(snapshot, after, upto, extra=tail, resolve=resolve)
+        upcast = upcast_of(event_types())
+        return events_frame(snapshot, after, upto, extra=tail, resolve=resolve, upcast=upcast)
 
     def tail(
-        self, after: Position | None = None, *, stop: threading.Event | None = None
-    ) -> Iterator[pl.DataFrame]:
-        """Batches of events as they reach the store, for ever (or until ``stop`` is set)."""
-        import polars as pl
+        self,
+        after: Position | None = None,
+        *,
+        stop: threading.Event | None = None,
+        damage: OnDamage = "raise",
+    ) -> Tail:
+        """Batches of events as they reach the store, for ever (or until ``stop`` is set).
 
-        from eventlog.log.read.tail import tail
+        Args:
+            after: begin there; None begins with the first event.
+            stop: set it from another thread; it ends a wait at once.
+            damage: as for `events`.
 
-        batches = tail(self.reader(), after, poll_s=self.backend.poll_s, stop=stop)
-        for table, _ in batches:
-            yield pl.DataFrame(pl.from_arrow(table))
+        Returns:
+            An iterator of frames; its ``position`` is where the last one ended, to go on from.
 
-    # -- looking after the store ---------------------------------------------------------------
+        Example:
+            >>> batches = log.tail(after=kept)
+            >>> for frame in batches:
+            ...     use(frame)
+            ...     kept = batches.position
+        """
+        from eventlog.log.manifest import checked_position
+        from eventlog.log.read.tail import Tail
 
-    def sync(self, *, adopt: bool = False) -> SyncReport:
-        """Ship what dead writers on this machine left behind (``adopt``: of other machines too)."""
-        from eventlog.log.keep.recover import SyncReport, lanes_in, recover_all
-        from eventlog.log.write.identity import spool_root
-
-        writer = self._shared.writer if self._shared is not None else None
-        root = writer.root if writer is not None else self._options.spool
-        root = root or spool_root(self.backend)
-        own = writer.spool.lane if writer is not None and writer.spool is not None else None
-        if all(path.name == own for path in lanes_in(root)):
-            return SyncReport()
-        create.ensure_log(self.backend)
-        landed = observers_of(self)
-        return recover_all(self.reader(), root, adopt=adopt, skip=own, landed=landed)
-
-    def compact(self, **options: Any) -> Any:
-        """Merge small segments into sorted Parquet; see `eventlog.log.keep.compact.compact`."""
-        from eventlog.log.keep.compact import compact
-
-        return compact(self.reader(), **options)
-
-    def collect(self, **options: Any) -> Any:
-        """Delete what no reader can need; see `eventlog.log.keep.collect.collect`."""
-        from eventlog.log.keep.collect import collect
-
-        return collect(self.reader(), **options)
-
-    def verify(self, **options: Any) -> Any:
-        """Check every object of the log; see `eventlog.log.keep.verify.verify`."""
-        from eventlog.log.keep.verify import verify
-
-        return verify(self.reader(), **options)
-
-    def prepare(self) -> int:
-        """Make the log if there is none; returns the newest time in it, microseconds."""
-        from eventlog.log import manifest
-
-        found = create.ensure_log(self.backend)
-        newest_us = manifest.load(self.backend, found.log_id).newest_us
-        if newest_us > _now_us() + AHEAD_LIMIT_US:
-            logger.warning(
-                "%s holds events of more than a day in the future: a clock was wrong. This "
-                "process goes by its own.",
-                self.url,
-            )
-            return 0
-        return newest_us
+        self.sync()
+        return Tail(self.reader(), checked_position("after", after), stop=stop, damage=damage)
 
 
-def _now_us() -> int:
-    import time
+@functools.cache
+def event_types() -> EventTypes:
+    """The event types that all plugins register."""
+    from eventlog.plugin import contributions, report_broken
 
-    return time.time_ns() // 1000
+    types = EventTypes()
+    for plugin, registered in contributions("register_event_types"):
+        for event_type in registered:
+            try:
+                types.add(event_type)
+            except (UsageError, AttributeError) as error:
+                report_broken(plugin, "register_event_types", str(error))
+    return types
 
 
-def _checked_time(time_us: int) -> int:
-    at = check_int64("time", time_us)
-    if at > _now_us() + AHEAD_LIMIT_US:
-        raise UsageError(f"time={at} is more than 24 hours ahead (microseconds since 1970 in UTC).")
-    return at
-
-
-def _shortened(writer: Writer, text: str) -> str:
-    """A long payload goes to a blob; the event keeps its mark."""
-    import hashlib
-
-    from eventlog.log.blob import PREFIX, Mark
-
-    raw = text.encode()
-    if len(raw) <= DATA_LIMIT_BYTES:
-        return text
-    digest = hashlib.sha256(raw).hexdigest()
-    key = f"{PREFIX}{digest[:2]}/{digest}-{secrets.token_hex(8)}"
-    try:
-        writer.opened().keep_blob(key, raw)
-    except OSError:
-        return text  # a full disk: the payload waits in memory with its event
-    return Mark(key, len(raw)).to_text()
+def _checked(
+    type_: str, stream: str, key: str | None, step: object, value: object, time: object
+) -> tuple[int | None, float | None, int | None]:
+    """Step, value and time as they are kept; `UsageError` for what cannot be."""
+    if check_name("type", type_).startswith(_OWN_TYPES):
+        raise UsageError(
+            f"type {type_!r} is the log's own: types that begin with claim., lane. or writer. "
+            "cannot be appended."
+        )
+    check_name("stream", stream)
+    if key is not None:
+        check_name("key", key)
+    return (
+        None if step is None else check_int64("step", step),
+        None if value is None else as_float(value),
+        None if time is None else checked_time("time", time),
+    )

@@ -135,6 +135,13 @@ class Position(msgspec.Struct, frozen=True, omit_defaults=True):
             raise UsageError(f"not a position: {error}") from None
 
 
+def checked_position(what: str, given: object) -> Position | None:
+    """``given`` if it is a position, or None; `UsageError` otherwise."""
+    if given is None or isinstance(given, Position):
+        return given
+    raise UsageError(f"{what} must be a position, as Log.position() gives, not {given!r:.80}.")
+
+
 def manifest_key(version: int) -> str:
     """The key of a version."""
     return f"manifest/{version:012d}.json"

@@ -6,15 +6,12 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eventlog.backend import Backend
 from eventlog.log.keep.upkeep import Upkeep
-from eventlog.log.segment import decode
+from eventlog.log.keeper import Keeper, observers_of
 from eventlog.log.write.lane import Options, Writer, close_all
-from eventlog.plugin import call_observers, is_observed
 
 if TYPE_CHECKING:
     from eventlog.log.log import Log
@@ -52,7 +49,7 @@ def share(log: Log, options: Options) -> Shared:
             return log._shared
         shared = _shared.get(key)
         if shared is None or shared.writer.closed:
-            keeper = type(log)(log.backend, options)
+            keeper = Keeper(log.backend, options)
             writer = _TendingWriter(
                 Upkeep(keeper),
                 log.backend,
@@ -77,17 +74,6 @@ def release(log: Log, timeout_s: float) -> None:
             return
         _shared.pop(shared.key, None)
     shared.writer.close(timeout_s)
-
-
-def observers_of(log: Log) -> Callable[[str, Path], None]:
-    """Tells plugins of each segment that has landed, where any of them wants to know."""
-
-    def landed(key: str, path: Path) -> None:
-        if is_observed("events_shipped"):
-            _, events = decode(key, path.read_bytes())
-            call_observers("events_shipped", log=log, events=events)
-
-    return landed
 
 
 def writers_of(url: str) -> list[Writer]:

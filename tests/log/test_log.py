@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import eventlog
-from eventlog.errors import LogClosed
+from eventlog.errors import Damage, LogClosed
+from eventlog.log import clock
 from eventlog.log.log import Log
 from tests.fork.scripts import ROOT, environment
 from tests.log.rows import events, types
@@ -184,3 +185,86 @@ print(*sorted({"pyarrow.compute", "pyarrow.parquet", "numpy.ma", "polars"} & set
 def test_a_short_process_that_ships_loads_only_what_it_needs_for_that(tmp_path: Path) -> None:
     eventlog.open(tmp_path / "log").prepare()  # an older log has something to look after
     assert loaded(SHIPS, str(tmp_path / "log")) == ""
+
+
+# -- whose time comes after whose ------------------------------------------------------------------
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, ahead_s: float) -> None:
+    now_ns = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() + int(ahead_s * 1e9))
+
+
+def test_a_slow_clock_does_not_put_an_answer_before_its_question(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with eventlog.open(tmp_path / "log") as log:
+        log.append("asked", "thing:1")
+    with monkeypatch.context() as patch:
+        set_clock(patch, -3600)
+        clock._witnessed_us.clear()
+        with eventlog.open(tmp_path / "log", ship_s=(3600, 3600)) as log:
+            log.append("begun", "thing:1")
+            assert len(events(log)) == 2
+            log.append("answered", "thing:1")
+            rows = log.events().collect().sort("time")["type"].to_list()
+    assert rows.index("asked") < rows.index("answered")
+
+
+def test_a_process_that_only_read_so_far_writes_after_what_it_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with eventlog.open(tmp_path / "log") as log:
+        log.append("asked", "thing:1")
+    clock._witnessed_us.clear()
+    with eventlog.open(tmp_path / "log") as log, monkeypatch.context() as patch:
+        set_clock(patch, -3600)
+        assert types(log) == ["asked"]
+        log.append("answered", "thing:1")
+        times = {row["type"]: row["time"] for row in events(log)}
+    assert times["asked"] <= times["answered"]
+
+
+def test_a_fact_of_a_clock_that_is_far_ahead_is_not_followed(log: Log) -> None:
+    clock.witness(log.url, clock.now_us() + clock.AHEAD_LIMIT_US + 1_000_000)
+    assert clock.witnessed_us(log.url) == 0
+
+
+# -- following -------------------------------------------------------------------------------------
+
+
+def test_a_tail_goes_on_where_another_was_left(tmp_path: Path) -> None:
+    with eventlog.open(tmp_path / "log") as log:
+        log.append("first", "thing:1")
+        log.flush(remote=True)
+        batches = log.tail()
+        assert next(batches)["type"].to_list() == ["first"]
+        log.append("second", "thing:1")
+        log.flush(remote=True)
+        assert next(log.tail(batches.position))["type"].to_list() == ["second"]
+
+
+def test_a_tail_that_skips_damage_goes_on_behind_it(tmp_path: Path) -> None:
+    with eventlog.open(tmp_path / "log", ship_s=(3600, 3600)) as log:
+        for name in ("first", "second", "third"):
+            log.append(name, "thing:1")
+            log.flush(remote=True)
+        second = sorted((tmp_path / "log" / "wal").glob("*/*"))[1]
+        second.chmod(0o600)
+        second.write_bytes(second.read_bytes()[:-1])
+        with pytest.raises(Damage):
+            next(eventlog.open(tmp_path / "log").tail())
+        frame = next(eventlog.open(tmp_path / "log").tail(damage="skip"))
+        assert frame["type"].to_list() == ["first", "third"]
+
+
+def test_events_name_a_segment_that_is_gone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with eventlog.open(tmp_path / "log", ship_s=(3600, 3600)) as log:
+        for name in ("first", "second", "third"):
+            log.append(name, "thing:1")
+            log.flush(remote=True)
+        sorted((tmp_path / "log" / "wal").glob("*/*"))[1].unlink()
+        assert eventlog.open(tmp_path / "log").events().collect()["type"].to_list() == ["first"]
+    assert "is gone, though slot 2 is there" in caplog.text

@@ -18,13 +18,14 @@ import eventlog
 from eventlog.errors import (
     Damage,
     Denied,
+    LogClosed,
     NewerFormat,
     NotALog,
     NotCreateOnly,
     UsageError,
     VersionConflict,
 )
-from eventlog.log import log as log_module
+from eventlog.log import clock, keeper
 from eventlog.log.log import Log
 from eventlog.log.write.lane import Options
 from eventlog_backends.memory import MemoryBackend
@@ -209,7 +210,8 @@ def test_a_clock_far_ahead_in_the_log_is_named_and_not_followed(
     log.append("noted", "thing:1")
     log.flush(remote=True)
     log.compact()
-    monkeypatch.setattr(log_module, "_now_us", lambda: 0)
+    clock._witnessed_us.clear()  # as in another process
+    monkeypatch.setattr(keeper, "now_us", lambda: 0)
     with caplog.at_level(logging.WARNING, logger="eventlog"):
         assert log.prepare() == 0
     assert "a clock was wrong" in caplog.text
@@ -237,3 +239,61 @@ def test_a_forged_lane_is_named(tmp_path: Path) -> None:
     shutil.copytree(lane, wal / "1700000000000-forged-0000000000")
     with eventlog.open(tmp_path / "log") as log, pytest.raises(Damage, match="forged"):
         log.events().collect()
+
+
+@pytest.mark.parametrize("type_", ["claim.announced", "writer.died", "lane.dropped", "claim.x"])
+def test_the_types_of_the_log_itself_cannot_be_appended(log: Log, type_: str) -> None:
+    with pytest.raises(UsageError, match="log's own"):
+        log.append(type_, "thing:1")
+
+
+@pytest.mark.parametrize("version", ["1", 1.5, [1]])
+def test_an_expected_version_that_is_no_number_is_refused(log: Log, version: Any) -> None:
+    with pytest.raises(UsageError, match="expected_version"):
+        log.append("noted", "thing:1", expected_version=version)
+
+
+@pytest.mark.parametrize("given", ["{}", 3, ("a", 1)])
+def test_what_is_no_position_is_refused(log: Log, given: Any) -> None:
+    log.append("noted", "thing:1")
+    for call in (
+        lambda: log.events(after=given),
+        lambda: log.events(upto=given),
+        lambda: log.tail(given),
+    ):
+        with pytest.raises(UsageError, match="position"):
+            call()
+
+
+def test_what_is_no_way_with_damage_is_refused(log: Log) -> None:
+    log.append("noted", "thing:1")
+    calls: list[Any] = [log.events, log.position, log.tail]
+    for call in calls:
+        with pytest.raises(UsageError, match="'raise' or 'skip'"):
+            call(damage="bogus")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda log: log.append("noted", "thing:1"),
+        lambda log: log.events(),
+        lambda log: log.position(),
+        lambda log: log.tail(),
+        lambda log: log.flush(),
+        lambda log: log.sync(),
+        lambda log: log.compact(),
+        lambda log: log.verify(),
+        lambda log: log.__enter__(),
+    ],
+)
+def test_a_closed_log_is_refused_for_everything(log: Log, call: Any) -> None:
+    log.append("noted", "thing:1")
+    log.close()
+    with pytest.raises(LogClosed, match=r"eventlog\.open"):
+        call(log)
+
+
+def test_a_spool_must_be_a_directory_of_this_machine() -> None:
+    with pytest.raises(UsageError, match="directory"):
+        eventlog.open("memory://here", spool="s3://bucket/spool")

@@ -23,7 +23,7 @@ from eventlog.log import manifest as mf
 from eventlog.log import parquet
 from eventlog.log import segment as sg
 from eventlog.log.clock import age_s, modified_of, store_now
-from eventlog.log.keep import tiers
+from eventlog.log.keep import SEAL_SILENT_DAYS, TARGET_ROWS, tiers
 from eventlog.log.keep.seal import seal
 from eventlog.log.put import put_or_get
 from eventlog.log.read import order
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from eventlog.log.read.reader import Reader, SegmentRef, Snapshot
 
-TARGET_ROWS = 4 * 1024 * 1024  # of a final file
 FETCH_BYTES = 32 * 1024 * 1024
 MARK_AGE_S = 600.0
 TRIES = 8
@@ -112,7 +111,7 @@ def compact(
     *,
     engine: str = "local",
     target_rows: int = TARGET_ROWS,
-    seal_silent_days: float = 7.0,
+    seal_silent_days: float = SEAL_SILENT_DAYS,
     most_segments: int | None = None,
     now: dt.datetime | None = None,
 ) -> Report:

@@ -22,7 +22,7 @@ from eventlog.backend import Backend
 from eventlog.errors import Damage, Exists, ForkedLane, Missing, UsageError
 from eventlog.log import blob, claim
 from eventlog.log.create import ensure_log
-from eventlog.log.keep.copy_lanes import THREADS, copy_lanes
+from eventlog.log.keep.copy_lanes import THREADS, LaneReport, copy_lanes
 from eventlog.log.progress import Progress, silent
 from eventlog.log.put import put_or_get
 
@@ -57,25 +57,44 @@ class Report:
 def copy(source: Reader, destination: Backend, *, progress: Progress = silent) -> Report:
     """Bring everything of one log into another store, which may hold a log already.
 
+    Of a lane with damaged events the rest is copied only up to there, as later events of a lane
+    never come before earlier ones.
+
     Raises:
         NotALog: there is no log to copy.
-        Damage: events of the source, or of what the destination holds, cannot be read.
+        Damage: what the destination holds cannot be read.
     """
-    from eventlog.log.read.reader import Reader
-
     if source.backend.url == destination.url:
         raise UsageError(f"{destination.url} is both source and destination. Name two places.")
     report = Report()
-    snapshot = source.snapshot()
+    source.snapshot(damage="skip")  # before anything is made: is there a log at all?
     ensure_log(destination)
     _copy_blobs(source.backend, destination, report, progress)
     _copy_claims(source.backend, destination, report, progress)
-    lanes = copy_lanes(snapshot, Reader(destination), progress)
+    lanes = _copy_events(source, destination, report, progress)
     # A writer of the source may have met an old blob here that a collector took since.
     _copy_blobs(source.backend, destination, report, progress)
     report.events, report.lanes = lanes.events, len(lanes.lanes)
     report.forks += lanes.forks.values()
     return report
+
+
+def _copy_events(
+    source: Reader, destination: Backend, report: Report, progress: Progress
+) -> LaneReport:
+    """The events: all of them at first try, and all that are intact where that meets damage."""
+    from eventlog.log.read.merge import extents, intact
+    from eventlog.log.read.reader import Reader
+
+    reader = Reader(destination)
+    try:
+        snapshot = source.snapshot()
+        lanes = copy_lanes(snapshot, extents(snapshot), reader, progress)
+    except Damage:
+        snapshot = source.snapshot(damage="skip")
+        lanes = copy_lanes(snapshot, intact(snapshot), reader, progress)
+    report.damage += [*snapshot.damage, *snapshot.gaps]
+    return lanes
 
 
 def _missing(source: Backend, destination: Backend, prefix: str) -> list[str]:

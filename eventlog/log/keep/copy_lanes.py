@@ -80,11 +80,16 @@ def _line(lane: str) -> Iterator[str]:
         lane = lane.rpartition("~")[0]
 
 
-def copy_lanes(source: Snapshot, destination: Reader, progress: Progress) -> LaneReport:
-    """Bring every event of the source into the destination; see the module."""
+def copy_lanes(
+    source: Snapshot, theirs: Mapping[str, Extent], destination: Reader, progress: Progress
+) -> LaneReport:
+    """Bring the events of the source into the destination; see the module.
+
+    Args:
+        theirs: how much of each lane the source holds.
+    """
     report = LaneReport()
-    theirs = extents(source)
-    pending: Mapping[str, Extent] = theirs
+    pending = theirs
     for round_ in range(_ROUNDS):
         with tempfile.TemporaryDirectory(prefix="eventlog-copy-") as directory:
             attempt = _Round(source, destination, pending, report, Path(directory), progress)

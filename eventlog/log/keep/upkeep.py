@@ -17,7 +17,7 @@ from eventlog.log import manifest as mf
 from eventlog.log import segment as sg
 
 if TYPE_CHECKING:
-    from eventlog.log.log import Log
+    from eventlog.log.keeper import Keeper
     from eventlog.log.read.reader import Reader
 
 logger = logging.getLogger("eventlog")
@@ -35,7 +35,7 @@ class Upkeep:
     Called on the daemon's thread after each shipment; the work is done on a thread of its own.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Keeper) -> None:
         self._log, self._shipped, self._pid = log, 0, os.getpid()
         self._thread: threading.Thread | None = None
 

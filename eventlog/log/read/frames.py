@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 from polars.io.plugins import register_io_source
 
+from eventlog.errors import Damage
 from eventlog.event import BLOB_MARK, COLUMNS, schema
 from eventlog.log.manifest import Position
 from eventlog.log.read import masks
@@ -29,6 +31,7 @@ SCHEMA = {
     "value": pl.Float64(),
     "data": pl.String(),
 }
+Upcast = Callable[[pl.DataFrame], pl.DataFrame]
 _PUSHED = ("stream", "type", "key")
 
 
@@ -40,6 +43,7 @@ def events_frame(
     extra: pa.Table | None = None,
     types: Iterable[str] | None = None,
     resolve: Callable[[str], str] | None = None,
+    upcast: Upcast | None = None,
 ) -> pl.LazyFrame:
     """The events of a snapshot, as `SCHEMA` says; rows come in no fixed order.
 
@@ -48,11 +52,13 @@ def events_frame(
         extra: the process's own events that may not be in the snapshot yet; those that are in it
             are dropped.
         types: only events of these types.
-        resolve: makes the payload of a blob's mark; None leaves marks as they are.
+        resolve: makes the payload of a blob's mark; None leaves marks as they are. Where the
+            snapshot skips damage, a payload that cannot be read is null.
+        upcast: brings old payloads to the version of their type that is registered now.
     """
     only = None if types is None else frozenset(types)
     own = None if extra is None else _beyond(extra, snapshot, after, upto)
-    source = _Source(snapshot, after, upto, own, only, resolve)
+    source = _Source(snapshot, after, upto, own, only, resolve, upcast)
     return register_io_source(source.read, schema=pl.Schema(SCHEMA))
 
 
@@ -66,6 +72,7 @@ class _Source:
     own: pa.Table | None
     types: frozenset[str] | None
     resolve: Callable[[str], str] | None
+    upcast: Upcast | None
 
     def read(
         self,
@@ -78,7 +85,7 @@ class _Source:
         columns = list(COLUMNS) if with_columns is None else with_columns
         left = n_rows
         for table in self._tables(columns, predicate):
-            frame = _frame(table, self.resolve)
+            frame = self._payloads(_frame(table))
             if left is not None:
                 frame = frame.head(left)
                 left -= len(frame)
@@ -92,7 +99,10 @@ class _Source:
         if self.types is not None:
             words["type"] = words.get("type", self.types) & self.types
         roots = [] if predicate is None else predicate.meta.root_names()
-        needed = [name for name in COLUMNS if name in {*columns, *roots}]
+        read = {*columns, *roots}
+        if self.upcast is not None and "data" in read:
+            read.add("type")
+        needed = [name for name in COLUMNS if name in read]
         yield schema().empty_table().select(needed)
         yield from self.snapshot.tables(
             self.after,
@@ -107,6 +117,37 @@ class _Source:
             for name, wanted in words.items():
                 own = own.filter(masks.among(own, name, wanted))
             yield own.select(needed)
+
+    def _payloads(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with its payloads at hand, in the versions of now."""
+        if "data" not in frame.columns:
+            return frame
+        if self.resolve is not None:
+            marked = frame["data"].str.starts_with(BLOB_MARK).fill_null(False)
+            frame = replace_data(frame, marked, lambda row: self._resolved(row["data"]))
+        return frame if self.upcast is None else self.upcast(frame)
+
+    def _resolved(self, mark: str) -> str | None:
+        assert self.resolve is not None
+        try:
+            return self.resolve(mark)
+        except Damage as damage:
+            if self.snapshot.on_damage == "raise":
+                raise
+            self.snapshot.damage.append(damage)
+            return None
+
+
+def replace_data(
+    frame: pl.DataFrame, where: pl.Series, new: Callable[[dict[str, Any]], str | None]
+) -> pl.DataFrame:
+    """The frame with another ``data`` in the rows that the mask picks."""
+    rows = where.arg_true()
+    if rows.is_empty():
+        return frame
+    texts = [new(row) for row in frame[rows].to_dicts()]
+    data = frame["data"].scatter(rows, pl.Series(texts, dtype=pl.String))
+    return frame.with_columns(data)
 
 
 def _beyond(
@@ -129,19 +170,9 @@ def _beyond(
     return extra.filter(mask)
 
 
-def _frame(table: pa.Table, resolve: Callable[[str], str] | None) -> pl.DataFrame:
+def _frame(table: pa.Table) -> pl.DataFrame:
     frame = pl.DataFrame(pl.from_arrow(table.unify_dictionaries()))
-    frame = frame.cast({name: kind for name, kind in SCHEMA.items() if name in frame.columns})
-    if resolve is None or "data" not in frame.columns:
-        return frame
-    marked = frame["data"].str.starts_with(BLOB_MARK).fill_null(False)
-    if not marked.any():
-        return frame
-    payloads = [
-        resolve(text) if is_mark else text
-        for text, is_mark in zip(frame["data"], marked, strict=True)
-    ]
-    return frame.with_columns(pl.Series("data", payloads, pl.String))
+    return frame.cast({name: kind for name, kind in SCHEMA.items() if name in frame.columns})
 
 
 def words_of(predicate: pl.Expr) -> dict[str, frozenset[str]]:

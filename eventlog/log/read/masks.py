@@ -108,6 +108,11 @@ class Identities:
                 found[rows] = self._holds(lane, seqs[rows])
         return pa.array(found)
 
+    def dense_end(self, lane: str) -> int:
+        """The first seq of ``lane`` that is not in the set."""
+        starts = self._starts.get(lane)
+        return int(self._ends[lane][0]) if starts is not None and starts[0] == 0 else 0
+
     def _holds(self, lane: str, seqs: NDArray[np.int64]) -> Any:
         import numpy as np
 

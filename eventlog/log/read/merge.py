@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from eventlog.errors import Damage
 from eventlog.event import COLUMNS
-from eventlog.log.read.masks import words_of
+from eventlog.log.read.masks import Identities, words_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,6 +54,22 @@ def extents(snapshot: Snapshot) -> dict[str, Extent]:
             if lane not in found or found[lane].end_seq < end_seq:
                 found[lane] = Extent(end_seq, "closed", None)
     return dict(sorted(found.items()))
+
+
+def intact(snapshot: Snapshot) -> dict[str, Extent]:
+    """`extents`, but of each lane only what comes before the first event that cannot be read.
+
+    For a snapshot that skips damage. Reads the whole log: which rows a damaged file takes with it
+    shows only there.
+    """
+    read = Identities()
+    for table in snapshot.tables():
+        read.add_rows(table)
+    found = {}
+    for lane, extent in extents(snapshot).items():
+        end_seq = read.dense_end(lane)
+        found[lane] = extent if end_seq == extent.end_seq else Extent(end_seq)
+    return found
 
 
 def _ends(snapshot: Snapshot) -> dict[str, int]:

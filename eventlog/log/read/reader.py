@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from eventlog.backend import Backend, Entry, Range
@@ -21,7 +21,7 @@ from eventlog.log import segment as sg
 from eventlog.log.cache import SegmentCache
 from eventlog.log.read.masks import below
 from eventlog.log.read.parallel import in_threads
-from eventlog.log.read.snapshot import LaneState, OnDamage, SegmentRef, Snapshot
+from eventlog.log.read.snapshot import LaneState, OnDamage, SegmentRef, Snapshot, check_damage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,11 +44,18 @@ class Reader:
     Args:
         backend: the store.
         cache: where to keep what was fetched from a remote store (`eventlog.log.cache.cache_for`).
+        witness: told the newest time of a fact in each snapshot, microseconds since 1970.
     """
 
-    def __init__(self, backend: Backend, cache: SegmentCache | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        cache: SegmentCache | None = None,
+        witness: Callable[[int], None] | None = None,
+    ) -> None:
         self.backend = backend
         self.cache = cache
+        self._witness = witness
         self._format: mf.Format | None = None
         self._manifest: mf.Manifest | None = None
         self._lock = threading.Lock()
@@ -76,6 +83,7 @@ class Reader:
             NotALog: there is no log.
             Damage: a segment or the newest manifest is not what was written.
         """
+        check_damage(damage)
         with self._lock:
             why: object = "a new manifest each time"
             for _ in range(TRIES):
@@ -84,6 +92,8 @@ class Reader:
                 except Missing as error:  # compaction moved it: a newer manifest says where to
                     found, why = None, error
                 if found is not None:
+                    if self._witness is not None:
+                        self._witness(found.newest_us)
                     return found
         raise Damage("wal/", f"objects vanish faster than they can be read ({why})")
 
@@ -101,15 +111,16 @@ class Reader:
         }
         self._fetch([entry for walk in walks.values() for entry in walk.wanted()])
         damaged = {key: bad for key, (_, bad) in self._damaged.items()}
-        lanes, segments, found = {}, {}, []
+        lanes, segments, found, gaps = {}, {}, [], []
         for lane, walk in walks.items():
             if lane in manifest.lanes or 0 in walk.slots:
                 walk.run(self._headers, damaged)
                 lanes[lane], segments[lane] = walk.state, walk.refs
                 found += [*walk.damage, *walk.beyond]
+                gaps += walk.gaps
                 if walk.damage and damage == "raise":
                     raise walk.damage[0]
-        return Snapshot(self, manifest, lanes, segments, found, damage)
+        return Snapshot(self, manifest, lanes, segments, found, damage, gaps=gaps)
 
     def _list(self) -> dict[str, dict[int, Entry]]:
         """Every segment in the store, by lane and slot; what is gone is forgotten."""
@@ -220,6 +231,7 @@ class _Walk:
         self.refs: list[SegmentRef] = []
         self.damage: list[Damage] = []
         self.beyond: list[Damage] = []
+        self.gaps: list[Damage] = []
         self.state = LaneState(
             mark.number if mark else None,
             self._mark.slot,
@@ -250,8 +262,7 @@ class _Walk:
                 gap = False
             else:
                 gap = True
-        if self.state.ended:
-            self._look_beyond()
+        self._look_beyond()
 
     def _follows(self, header: sg.Header, gap: bool) -> bool:
         due = self.state.next_seq
@@ -272,10 +283,16 @@ class _Walk:
         )
 
     def _look_beyond(self) -> None:
-        beyond = sorted(slot for slot in self.slots if slot >= self.state.next_slot)
-        for slot in beyond[:1]:
-            what = f"the segment lies beyond the end of its lane, which was {self.state.ended}"
-            self.beyond.append(Damage(sg.segment_key(self._lane, slot), what))
+        """Name what is listed where nothing should be, and what is gone before it."""
+        if self.state.ended:
+            for slot in sorted(slot for slot in self.slots if slot >= self.state.next_slot)[:1]:
+                what = f"the segment lies beyond the end of its lane, which was {self.state.ended}"
+                self.beyond.append(Damage(sg.segment_key(self._lane, slot), what))
+            return
+        hole = self._mark.slot + sum(1 for _ in self.wanted())
+        for slot in sorted(slot for slot in self.slots if slot > hole)[:1]:
+            what = f"it is gone, though slot {slot} is there: its lane cannot be read beyond it"
+            self.gaps.append(Damage(sg.segment_key(self._lane, hole), what))
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:

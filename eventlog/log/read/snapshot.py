@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from eventlog.errors import Damage
+from eventlog.errors import Damage, UsageError
 from eventlog.log.manifest import Manifest, Position
 from eventlog.log.segment import Header
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from eventlog.log.read.reader import Reader
 
 OnDamage = Literal["raise", "skip"]
+
+
+def check_damage(damage: object) -> None:
+    """`UsageError` for what is no way to deal with damage."""
+    if damage not in ("raise", "skip"):
+        raise UsageError(f"damage must be 'raise' or 'skip', not {damage!r}.")
 
 
 class SegmentRef(NamedTuple):
@@ -52,6 +58,8 @@ class Snapshot:
         lanes: every lane that has not retired.
         damage: what was left out because it is damaged, and segments beyond their lane's end. Data
             files that turn out to be damaged are added as `tables` meets them.
+        gaps: segments that are gone though later ones of their lanes are listed. Nothing is left
+            out by choice: what a lane holds beyond its gap is not known to be its next event.
     """
 
     def __init__(
@@ -62,11 +70,14 @@ class Snapshot:
         segments: Mapping[str, Sequence[SegmentRef]],
         damage: Iterable[Damage] = (),
         on_damage: OnDamage = "raise",
+        *,
+        gaps: Iterable[Damage] = (),
     ) -> None:
         self.reader = reader
         self.manifest = manifest
         self.lanes = dict(lanes)
         self.damage = list(damage)
+        self.gaps = list(gaps)
         self.on_damage = on_damage
         self._segments = {lane: list(refs) for lane, refs in segments.items()}
         self.position = Position(

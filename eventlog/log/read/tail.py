@@ -14,9 +14,10 @@ import msgspec
 
 from eventlog.errors import Unavailable
 from eventlog.log.manifest import Position
-from eventlog.log.read.snapshot import OnDamage, Snapshot
+from eventlog.log.read.snapshot import OnDamage, Snapshot, check_damage
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
 
     from eventlog.log.read.reader import Reader
@@ -26,6 +27,36 @@ IN_MEMORY_ROWS = 1024 * 1024
 WARN_EVERY_S = 60.0
 _log = logging.getLogger("eventlog")
 _now_s = time.monotonic
+
+
+class Tail:
+    """Frames of events as they come; made by ``Log.tail``.
+
+    Attributes:
+        position: behind the frame that was returned last. Keep it with what you made of the frame,
+            and a later tail goes on exactly there.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        after: Position | None = None,
+        *,
+        stop: threading.Event | None = None,
+        damage: OnDamage = "raise",
+    ) -> None:
+        check_damage(damage)
+        self.position = after or Position()
+        self._batches = tail(reader, after, stop=stop, damage=damage)
+
+    def __iter__(self) -> Tail:
+        return self
+
+    def __next__(self) -> pl.DataFrame:
+        import polars as pl
+
+        table, self.position = next(self._batches)
+        return pl.DataFrame(pl.from_arrow(table))
 
 
 def tail(

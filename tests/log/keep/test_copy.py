@@ -16,6 +16,7 @@ from eventlog.event import Event
 from eventlog.log import blob
 from eventlog.log import claim as cl
 from eventlog.log.keep import copy_lanes
+from eventlog.log.keep.compact import compact
 from eventlog.log.keep.copy import Report, copy
 from eventlog.log.keep.verify import verify
 from eventlog.log.read import merge
@@ -214,11 +215,59 @@ def test_a_damaged_claim_is_named_and_not_copied() -> None:
     assert list(copied.list("claims/")) == []
 
 
-def test_damaged_events_are_an_error() -> None:
-    source = a_source()
-    source.corrupt("wal/lane-b/000000000000.arrow", lambda raw: raw[:-1])
+def test_of_a_damaged_lane_the_events_before_the_damage_are_copied() -> None:
+    source, copied = a_source(), LossyBackend()
+    source.corrupt("wal/lane-a/000000000001.arrow", lambda raw: raw[:-1])
+    report = bring(source, copied)
+    assert [damage.key for damage in report.damage] == ["wal/lane-a/000000000001.arrow"]
+    assert not report.complete
+    lost = [("lane-a", seq) for seq in range(5, 9)]
+    assert contents(copied) == [row for row in contents(a_source()) if row[:2] not in lost]
+    assert verify(Reader(copied)).sound
+
+
+def test_a_restored_source_is_copied_to_its_end() -> None:
+    source, copied = a_source(), LossyBackend()
+    key = "wal/lane-b/000000000000.arrow"
+    sound = source.get(key)
+    source.corrupt(key, lambda raw: raw[:-1])
+    assert bring(source, copied).events == 9
+    source.corrupt(key, lambda _: sound)
+    assert bring(source, copied).complete
+    assert contents(copied) == contents(source)
+
+
+def test_of_a_damaged_data_file_what_is_intact_is_copied() -> None:
+    source, copied = a_source(), LossyBackend()
+    compact(Reader(source))
+    facts = next(e.key for e in source.list("data/") if e.key.endswith(".parquet"))
+    source.corrupt(facts, lambda raw: bytes(len(raw)))
+    report = bring(source, copied)
+    assert {damage.key for damage in report.damage} == {facts}
+    assert not report.complete
+    assert {row[0] for row in contents(copied)} <= {"lane-a", "lane-b"}
+    for lane in ("lane-a", "lane-b"):
+        seqs = [row[1] for row in contents(copied) if row[0] == lane]
+        assert seqs == list(range(len(seqs)))
+
+
+def test_a_segment_that_is_gone_is_named_and_its_lane_copied_up_to_it() -> None:
+    source, copied = a_source(), LossyBackend()
+    write(source, "lane-b", 7, 9, slot=1)
+    write(source, "lane-b", 9, 12, slot=2)
+    source.delete(["wal/lane-b/000000000001.arrow"])
+    report = bring(source, copied)
+    assert [damage.key for damage in report.damage] == ["wal/lane-b/000000000001.arrow"]
+    assert [row[1] for row in contents(copied) if row[0] == "lane-b"] == list(range(7))
+
+
+def test_damage_in_the_destination_is_an_error() -> None:
+    source, copied = a_source(), LossyBackend()
+    bring(source, copied)
+    write(source, "lane-b", 7, 9, slot=1)
+    copied.corrupt("wal/lane-b/000000000000.arrow", lambda raw: raw[:-1])
     with pytest.raises(Damage, match="lane-b"):
-        bring(source, LossyBackend())
+        bring(source, copied)
 
 
 def test_a_copy_of_nothing_is_an_error_and_makes_no_log() -> None:
