@@ -35,6 +35,7 @@ class Daemon(threading.Thread):
         ship_s: (first, longest) seconds between two shipments; the pause doubles while events
             keep coming.
         prepare: called before the first shipment (makes the log); may raise, and is tried again.
+            None where that was done.
         every_tick: called each tick (retries what a full disk refused).
         after_ship: called when something has landed.
     """
@@ -44,14 +45,13 @@ class Daemon(threading.Thread):
         shipper: Shipper,
         ship_s: tuple[float, float],
         *,
-        prepare: Callable[[], None],
+        prepare: Callable[[], None] | None,
         every_tick: Callable[[], None],
         after_ship: Callable[[], None],
     ) -> None:
         super().__init__(name=f"eventlog-{shipper.spool.lane}", daemon=True)
         self._shipper, self._ship_s = shipper, ship_s
         self._prepare, self._every_tick, self._after_ship = prepare, every_tick, after_ship
-        self._prepared = False
         self._state = threading.Condition()
         self._asked = self._served = 0
         self._final = self._stopped = self._ended = False
@@ -120,15 +120,17 @@ class Daemon(threading.Thread):
 
     def _tick(self, asked: int, final: bool) -> None:
         self._every_tick()
-        spool = self._shipper.spool
-        if spool.end() != spool.durable:
-            spool.sync()
         now = time.monotonic()
-        if now < self._next_try or not (asked > self._served or self._due(now)):
+        due = now >= self._next_try and (asked > self._served or self._due(now))
+        encodes = due and self._prepare is None and self._shipper.pending is None
+        spool = self._shipper.spool
+        if not encodes and spool.end() != spool.durable:  # encoding syncs by itself
+            spool.sync()
+        if not due:
             return
-        if not self._prepared:
+        if self._prepare is not None:
             self._prepare()
-            self._prepared = True
+            self._prepare = None
         whole = self._shipper.ship(final=final)
         self._succeeded(asked if whole else self._served)
         self._after_ship()

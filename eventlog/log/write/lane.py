@@ -122,7 +122,8 @@ class Writer:
             return self.spool
 
     def _open_lane(self) -> None:
-        newest_us = self._prepare() if self.backend.local_root is not None else 0
+        local = self.backend.local_root is not None
+        newest_us = self._prepare() if local else 0
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             sweep_unborn(self.root)
@@ -145,7 +146,7 @@ class Writer:
         daemon = Daemon(
             shipper,
             self.options.ship_s or self.backend.ship_s,
-            prepare=self._prepare_remote,
+            prepare=None if local else self._prepare_remote,
             every_tick=self.retry,
             after_ship=self._after_ship,
         )
@@ -157,7 +158,7 @@ class Writer:
         _close_with_child_process()
 
     def _prepare_remote(self) -> None:
-        if self.backend.local_root is None and self.spool is not None:
+        if self.spool is not None:
             newest_us = self._prepare()
             with self.spool.lock:
                 self.spool.clock_us = max(self.spool.clock_us, newest_us)

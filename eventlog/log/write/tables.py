@@ -48,8 +48,13 @@ def build(spool: Spool, since: SpoolMark, until: SpoolMark, lane: str, first_seq
     """Everything between two marks of a spool as events of ``lane`` from ``first_seq`` on."""
     events = list(_events(spool, since, until))
     points, holes = _points(spool, since.row, until.row)
-    total = len(points.number) + len(events)
-    columns = _merged(spool, events, points) if len(points.number) else _facts(events)
+    total = len(points.key) + len(events)
+    if not len(points.key):
+        columns = _facts(events)
+    elif not events:
+        columns = _alone(spool, points)
+    else:
+        columns = _merged(spool, events, points, _numbers(spool, since.row, until.row, holes))
     seqs = np.arange(first_seq, first_seq + total, dtype=np.int64)
     columns |= {
         "lane": _dictionary(_array(np.zeros(total, np.int32), pa.int32()), [lane]),
@@ -94,18 +99,13 @@ def _events(spool: Spool, since: SpoolMark, until: SpoolMark) -> Iterator[list[A
 
 
 class _Points(NamedTuple):
-    """Rows by column, each of shape (n,); ``number`` is the row's in its lane, ``time`` in us."""
+    """Rows by column, each of shape (n,); ``time`` in us."""
 
-    number: NDArray[np.int64]
     time: NDArray[np.int64]
     step: NDArray[np.int64]
     value: NDArray[np.float64]
     stream: NDArray[np.uint32]
     key: NDArray[np.uint32]
-
-    def only(self, wanted: NDArray[np.bool_]) -> _Points:
-        """The rows that the mask picks."""
-        return _Points._make(column[wanted] for column in self)
 
 
 def _points(spool: Spool, start: int, end: int) -> tuple[_Points, tuple[int, ...]]:
@@ -119,21 +119,28 @@ def _points(spool: Spool, start: int, end: int) -> tuple[_Points, tuple[int, ...
         for first, raw in spool.points.spans(start, end)
     ]
     columns = np.empty((4, sum(rows.shape[1] for _, rows in spans)), np.int64)
-    numbers = np.empty(0, np.int64)
     if spans:
         np.concatenate([rows for _, rows in spans], axis=1, out=columns)
-        parts = [np.arange(first, first + rows.shape[1]) for first, rows in spans]
-        numbers = np.concatenate(parts) if len(parts) > 1 else parts[0]
     ids = columns[3].view(np.uint32)
-    points = _Points(
-        numbers, columns[0] // 1000, columns[1], columns[2].view(np.float64), ids[0::2], ids[1::2]
-    )
-    written = points.key != 0
-    if spool.unreadable:
-        written &= ~np.isin(numbers, list(spool.unreadable))
-    if written.all():
+    stream, key = ids[0::2], ids[1::2]
+    points = _Points(columns[0] // 1000, columns[1], columns[2].view(np.float64), stream, key)
+    if key.all() and not spool.unreadable:
         return points, ()
-    return points.only(written), tuple(numbers[~written].tolist())
+    numbers = _numbers(spool, start, end)
+    written = (key != 0) & ~np.isin(numbers, list(spool.unreadable))
+    holes = tuple(numbers[~written].tolist())
+    return _Points._make(column[written] for column in points), holes
+
+
+def _numbers(spool: Spool, start: int, end: int, holes: Sequence[int] = ()) -> NDArray[np.int64]:
+    """The numbers of the rows ``start:end``; between two files some may be missing."""
+    numbers = np.concatenate(
+        [
+            np.arange(first, first + len(raw) // ROW_DTYPE.itemsize)
+            for first, raw in spool.points.spans(start, end)
+        ]
+    )
+    return numbers[~np.isin(numbers, holes)] if holes else numbers
 
 
 def unreadable(spool: Spool) -> set[int]:
@@ -169,13 +176,13 @@ def _facts(events: Sequence[list[Any]]) -> dict[str, pa.Array]:
     }
 
 
-def _merged(spool: Spool, events: Sequence[list[Any]], points: _Points) -> dict[str, pa.Array]:
+def _merged(
+    spool: Spool, events: Sequence[list[Any]], points: _Points, numbers: NDArray[np.int64]
+) -> dict[str, pa.Array]:
     """The columns of facts and points, each fact behind the rows that were taken before it."""
-    if not events:
-        return _alone(spool, points)
     counters = np.maximum.accumulate(np.fromiter((r[8] for r in events), np.int64, len(events)))
-    total = len(points.number) + len(events)
-    at_facts = np.searchsorted(points.number, counters) + np.arange(len(events))
+    total = len(numbers) + len(events)
+    at_facts = np.searchsorted(numbers, counters) + np.arange(len(events))
     at_points = np.delete(np.arange(total), at_facts)
 
     def placed(of_facts: list[Any], of_points: NDArray[Any]) -> tuple[Any, Any]:
@@ -185,7 +192,7 @@ def _merged(spool: Spool, events: Sequence[list[Any]], points: _Points) -> dict[
         values[at_points] = of_points
         return values, missing
 
-    def numbers(column: int, of_points: NDArray[Any]) -> tuple[Any, Any]:
+    def plain(column: int, of_points: NDArray[Any]) -> tuple[Any, Any]:
         return placed([record[column] for record in events], of_points)
 
     def words(column: int, of_points: Coded) -> pa.Array:
@@ -195,9 +202,9 @@ def _merged(spool: Spool, events: Sequence[list[Any]], points: _Points) -> dict[
         codes, missing = placed(of_facts, of_points[0])
         return _dictionary(_array(codes, pa.int32(), missing), list(known))
 
-    times, _ = numbers(1, points.time)
-    steps, no_step = numbers(5, points.step)
-    values, no_value = numbers(6, points.value)
+    times, _ = plain(1, points.time)
+    steps, no_step = plain(5, points.step)
+    values, no_value = plain(6, points.value)
     data: list[str | None] = [None] * total
     for at, record in zip(at_facts.tolist(), events, strict=True):
         data[at] = record[7]
@@ -225,7 +232,7 @@ def _alone(spool: Spool, points: _Points) -> dict[str, pa.Array]:
         "key": key,
         "step": _array(points.step, pa.int64()),
         "value": _array(points.value, pa.float64()),
-        "data": pa.nulls(len(points.number), pa.large_string()),
+        "data": pa.nulls(len(points.key), pa.large_string()),
     }
 
 
@@ -235,16 +242,17 @@ Coded = tuple["NDArray[np.int32]", list[str]]
 def _words(spool: Spool, points: _Points) -> tuple[Coded, Coded, Coded]:
     """(codes, dictionary) of the points' types, streams and keys."""
     return (
-        (np.zeros(len(points.number), np.int32), [POINT_TYPE]),
+        (np.zeros(len(points.key), np.int32), [POINT_TYPE]),
         _coded(points.stream, spool.names.texts(ff.STREAM)),
         _coded(points.key, spool.names.texts(ff.KEY)),
     )
 
 
 def _coded(numbers: NDArray[np.uint32], texts: Mapping[int, str]) -> Coded:
+    first = int(numbers[0])
+    if (numbers == first).all():
+        return np.zeros(len(numbers), np.int32), [texts[first]]
     used = np.flatnonzero(np.bincount(numbers))
-    if len(used) == 1:
-        return np.zeros(len(numbers), np.int32), [texts[int(used[0])]]
     code_of = np.zeros(used[-1] + 1, np.int32)
     code_of[used] = np.arange(len(used))
     return code_of[numbers], [texts[number] for number in used.tolist()]
