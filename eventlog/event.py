@@ -142,10 +142,16 @@ class EventTypes:
         if newest is None or newest.payload is None:
             return encode_json(plain)
         try:
-            value = msgspec.to_builtins(msgspec.convert(plain or {}, newest.payload))
+            fits = msgspec.convert({} if plain is None else plain, newest.payload)
         except (msgspec.ValidationError, TypeError, RecursionError) as error:
             raise UsageError(f"data of {name!r} does not fit: {error}") from None
-        if newest.version > 1:
+        value = msgspec.to_builtins(fits)
+        if isinstance(value, dict) and isinstance(plain, dict):
+            # What was given is kept as it is, fields that this version does not know and all.
+            value |= plain
+        if newest.version > 1 and isinstance(value, dict):
+            if VERSION_KEY in value:
+                raise UsageError(f"data of {name!r}: the key {VERSION_KEY!r} is the log's own.")
             value = {VERSION_KEY: newest.version, **value}
         return encode_json(value)
 

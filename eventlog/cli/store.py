@@ -55,6 +55,8 @@ def sync(ctx: click.Context, settings: Settings, adopt: bool) -> None:
     if report.lost_rows or report.lost_bytes:
         lost = f"{count(report.lost_rows, 'point')} and {size(report.lost_bytes)} of facts"
         lines.append(f"a power cut took {lost} that no flush had covered")
+    if report.damaged_bytes:
+        lines.append(f"the disk had damaged {size(report.damaged_bytes)} of facts: see the log above")
     lines += [f"failed: {lane}: {why}" for lane, why in report.failed.items()]
     _answer(settings, report, *lines)
     if report.failed:

@@ -14,7 +14,8 @@ from eventlog.log.clock import AHEAD_LIMIT_US, now_us, witness, witnessed_us
 from eventlog.log.keep import SEAL_SILENT_DAYS, TARGET_ROWS
 from eventlog.log.progress import Progress, silent
 from eventlog.log.segment import decode
-from eventlog.log.write.lane import Options, Writer
+from eventlog.log.write.lane import Writer
+from eventlog.log.write.options import Options
 from eventlog.plugin import call_observers, is_observed
 
 if TYPE_CHECKING:

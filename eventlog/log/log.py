@@ -18,7 +18,8 @@ from eventlog.log.keeper import Keeper
 from eventlog.log.shared import Shared, release, share, writers_of
 from eventlog.log.write import handles
 from eventlog.log.write.handles import PointHandle, as_float
-from eventlog.log.write.lane import SPOOL_LIMIT_BYTES, Options, Writer
+from eventlog.log.write.lane import Writer
+from eventlog.log.write.options import SPOOL_LIMIT_BYTES, Options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -208,6 +209,8 @@ class Log(Keeper):
             >>> both([0.25, 0.9], 100)
         """
         check_name("stream", stream)
+        if isinstance(keys, str | bytes):
+            raise UsageError(f"keys must be a list of names, not {keys!r:.80}.")
         names = [check_name("key", key) for key in keys]
         return handles.points_handle(self._writer, stream, names)
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from eventlog.backend import Backend
 from eventlog.log.keep.upkeep import Upkeep
 from eventlog.log.keeper import Keeper, observers_of
-from eventlog.log.write.lane import Options, Writer, close_all
+from eventlog.log.write.lane import Writer, close_all
+from eventlog.log.write.options import Options
 
 if TYPE_CHECKING:
     from eventlog.log.log import Log

@@ -138,6 +138,7 @@ WRITE = (
     + """
 log.append("mine", "run:2")
 log.close()
+log = eventlog.open(sys.argv[1])
 print(sorted(log.events().collect()["type"].cast(str).to_list()))
 """
 )

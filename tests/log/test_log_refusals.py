@@ -27,7 +27,7 @@ from eventlog.errors import (
 )
 from eventlog.log import clock, keeper
 from eventlog.log.log import Log
-from eventlog.log.write.lane import Options
+from eventlog.log.write.options import Options
 from eventlog_backends.memory import MemoryBackend
 from tests.log.rows import events, types
 

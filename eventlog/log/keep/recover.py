@@ -46,6 +46,7 @@ class SyncReport:
         foreign: spools that another machine wrote; ``eventlog sync --adopt`` takes them.
         failed: lane to what went wrong; its spool stays as it was.
         lost_rows, lost_bytes: what a power cut left unreadable, beyond the last flush.
+        damaged_bytes: what the disk damaged in the middle of what a dead writer left.
     """
 
     recovered: list[str] = field(default_factory=list)
@@ -54,6 +55,7 @@ class SyncReport:
     failed: dict[str, str] = field(default_factory=dict)
     lost_rows: int = 0
     lost_bytes: int = 0
+    damaged_bytes: int = 0
 
 
 def lanes_in(root: Path) -> list[Path]:
@@ -221,6 +223,8 @@ def _say_died(spool: Spool, shipper: Shipper) -> None:
     data = {"lane": spool.lane, "host": who.host, "pid": who.pid}
     if spool.lost_rows or spool.lost_bytes:
         data |= {"lost_rows": spool.lost_rows, "lost_bytes": spool.lost_bytes}
+    if spool.damaged_bytes:
+        data |= {"damaged_bytes": spool.damaged_bytes}
     text = json.dumps(data, separators=(",", ":"))
     spool.append(None, DIED, f"lane:{spool.lane}", None, None, None, text)
 
@@ -228,12 +232,21 @@ def _say_died(spool: Spool, shipper: Shipper) -> None:
 def _name_losses(spool: Spool, report: SyncReport) -> None:
     report.lost_rows += spool.lost_rows
     report.lost_bytes += spool.lost_bytes
+    report.damaged_bytes += spool.damaged_bytes
     if spool.lost_rows or spool.lost_bytes:
         logger.warning(
-            "%s: %d points and %d bytes of facts after its last flush did not survive",
+            "%s: %d points and %d bytes of facts at the end of what it left did not survive",
             spool.lane,
             spool.lost_rows,
             spool.lost_bytes,
+        )
+    if spool.damaged_bytes:
+        logger.error(
+            "%s: the disk damaged %d bytes among its facts; what was whole before and behind them "
+            "is in the log. Look at the disk; a copy of the damaged file lies in %s",
+            spool.lane,
+            spool.damaged_bytes,
+            spool.directory.parent / ".damaged",
         )
 
 

@@ -25,6 +25,7 @@ BIG_FACT_BYTES = 4 * 1024 * 1024
 WARN_EVERY_S = 60.0
 RETRY_S = (0.5, 15.0)
 FLIGHT_S = 0.005
+SAY_AFTER_S = 1.0
 
 
 class Daemon(threading.Thread):
@@ -75,17 +76,31 @@ class Daemon(threading.Thread):
             self._asked += 1
             asked, self._failure, self._next_try = self._asked, None, 0.0
             self._state.notify_all()
+            said = not final
             while self._served < asked and self.is_alive():
                 left = deadline - time.monotonic()
                 if left <= 0 or isinstance(self._failure, Denied):
                     break
-                self._state.wait(min(left, 1.0))
+                self._state.wait(min(left, SAY_AFTER_S))
+                if not said and self._served < asked and left > SAY_AFTER_S:
+                    said = True
+                    self._say_waiting(left - SAY_AFTER_S)
             if self._served >= asked:
                 return
             failure = self._failure
         raise failure or Unavailable(
             f"{self._shipper.backend.url} took none of the events within {timeout_s:g} s; "
             "they are safe in the spool and will be shipped by the next process that opens the log."
+        )
+
+    def _say_waiting(self, left_s: float) -> None:
+        """Somebody looks at a script that is done and does not end."""
+        logger.warning(
+            "waiting up to %.0f s for %s to take the last events; they are safe in %s, and Ctrl-C "
+            "leaves them to the next process that uses the log",
+            left_s,
+            self._shipper.backend.url,
+            self._shipper.spool.directory,
         )
 
     def stop(self, then: Callable[[], None] = lambda: None) -> None:
@@ -161,7 +176,7 @@ class Daemon(threading.Thread):
         self._pause = min(self._pause * 2, self._ship_s[1])
         with self._state:
             if self._failures:
-                logger.warning("%s answers again; nothing was lost", self._shipper.backend.url)
+                logger.warning("%s answers again and takes what waited", self._shipper.backend.url)
             self._served, self._failures, self._failure = asked, 0, None
             self._state.notify_all()
 
@@ -183,11 +198,12 @@ class Daemon(threading.Thread):
             return
         self._warned_at = now
         expected = isinstance(error, EventlogError | OSError)
+        passes = isinstance(error, Unavailable | SpoolError)
         logger.warning(
-            "events cannot be shipped to %s now: %s. They are kept in %s and will be sent when it "
-            "answers.",
+            "events cannot be shipped to %s now: %s. They are kept in %s and are sent %s.",
             self._shipper.backend.url,
-            error or type(error).__name__,
+            str(error).rstrip(".") or type(error).__name__,
             self._shipper.spool.directory,
+            "when it answers" if passes else "once that is put right",
             exc_info=None if expected else error,
         )

@@ -10,7 +10,9 @@ first element tells the kind:
 - ``[2, rows, boot_id]`` a durable mark: all points below ``rows`` were synced in that boot.
 
 One event is one ``write``; what a failing write leaves behind is cut off again, or the file is
-left for a new one, so that no torn frame can hide a later fact.
+left for a new one, so that no torn frame can hide a later fact. Nor can one that the disk damaged:
+the magic stands in no UTF-8 text, so whole frames are found again behind it (`damaged_ranges`), and
+what lies between gets a header of its own, ``void``, whose payload nobody reads.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from eventlog.errors import SpoolError
-from eventlog.log.write.durable import sync_file
+from eventlog.log.write.durable import sync_file, write_durably
 
 EVENT, NAME, DURABLE = 0, 1, 2
 STREAM, KEY = 0, 1
@@ -34,7 +36,7 @@ ROLL_BYTES = 8 * 1024 * 1024
 Record: TypeAlias = "list[Any]"
 
 _FRAME = struct.Struct("<2sII")
-_MAGIC = b"\xefL"
+_MAGIC, _VOID = b"\xefL", b"\xefV"
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(type=list).decode
 
@@ -55,15 +57,43 @@ def frame(record: Record) -> bytes:
 def parse(raw: bytes, at: int = 0) -> tuple[list[Framed], int]:
     """The records from byte ``at`` up to the first frame that is not whole, and where that is."""
     found: list[Framed] = []
-    while at + _FRAME.size <= len(raw):
-        magic, length, checksum = _FRAME.unpack_from(raw, at)
-        end = at + _FRAME.size + length
-        payload = raw[at + _FRAME.size : end]
-        if magic != _MAGIC or end > len(raw) or zlib.crc32(payload) != checksum:
-            break
-        found.append(Framed(_decode(payload), end))
+    while (whole := _whole(raw, at)) is not None:
+        payload, end = whole
+        if payload is not None:
+            found.append(Framed(_decode(payload), end))
         at = end
     return found, at
+
+
+def _whole(raw: bytes, at: int) -> tuple[bytes | None, int] | None:
+    """The payload (None of a void frame) and the end of the frame at ``at``, if it is whole."""
+    if at + _FRAME.size > len(raw):
+        return None
+    magic, length, checksum = _FRAME.unpack_from(raw, at)
+    end = at + _FRAME.size + length
+    payload = raw[at + _FRAME.size : end]
+    if magic not in (_MAGIC, _VOID) or end > len(raw) or zlib.crc32(payload) != checksum:
+        return None
+    return (payload if magic == _MAGIC else None), end
+
+
+def damaged_ranges(raw: bytes) -> list[tuple[int, int]]:
+    """The byte ranges that are no frames, though whole frames follow them."""
+    found: list[tuple[int, int]] = []
+    _, at = parse(raw)
+    behind = at
+    while (behind := raw.find(_MAGIC, behind + 1)) >= 0:
+        if _whole(raw, behind) is not None:
+            found.append((at, behind))
+            _, at = parse(raw, behind)
+            behind = at
+    return found
+
+
+def void_header(raw: bytes, start: int, end: int) -> bytes:
+    """What makes a void frame of the bytes ``start:end``, written over the first of them."""
+    rest = raw[start + _FRAME.size : end]
+    return _FRAME.pack(_VOID, len(rest), zlib.crc32(rest))
 
 
 class FactFile:
@@ -119,6 +149,23 @@ class FactFile:
         fresh.head_bytes = self.head_bytes
         self.close()
         return fresh
+
+    def mend(self, copy: Path) -> int:
+        """Void what the disk damaged between whole frames; how many bytes that is.
+
+        Of a file that needs it a copy is kept first, for who wants to look into it.
+        """
+        raw = self.read()
+        ranges = damaged_ranges(raw)
+        if ranges:
+            copy.parent.mkdir(mode=0o700, exist_ok=True)
+            write_durably(copy, raw)
+            with open(self.path, "r+b") as file:  # our own descriptor only appends
+                for start, end in ranges:
+                    file.seek(start)
+                    file.write(void_header(raw, start, end))
+            sync_file(self.path)
+        return sum(end - start for start, end in ranges)
 
     def _cut_back(self) -> None:
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventlog.errors import SpoolFull, UsageError
 from eventlog.event import check_int64, shown
+from eventlog.log.clock import checked_time
 from eventlog.log.write.inside import writing
 from eventlog.log.write.points import ROW, ROW_FIELDS, Rows
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PointHandle = Callable[..., None]
 _CHUNK_ROWS = 1_024
 _IDS = struct.Struct("@II")
-TIME_LIMIT_US = (2**63 - 1) // 1000  # a row holds nanoseconds
+FIRST_TIME_US = -(2**63) // 1000 + 1  # a row holds nanoseconds
 
 
 def as_float(value: object) -> float:
@@ -41,15 +42,15 @@ def as_float(value: object) -> float:
 
 
 def _as_ns(time_us: object) -> int:
-    at = check_int64("time_us", time_us)
-    if not -TIME_LIMIT_US <= at <= TIME_LIMIT_US:
-        raise _too_far(at)
+    at = checked_time("time_us", time_us)
+    if at < FIRST_TIME_US:
+        raise _too_early(at)
     return at * 1000
 
 
-def _too_far(time_us: int) -> UsageError:
+def _too_early(time_us: int) -> UsageError:
     return UsageError(
-        f"time_us={time_us} lies outside the years 1678 to 2261: microseconds since 1970 are meant."
+        f"time_us={time_us} lies before the year 1678: microseconds since 1970 in UTC are meant."
     )
 
 
@@ -232,9 +233,10 @@ def _series(steps: Any, values: Any, times_us: Any) -> tuple[Any, Any, Any]:
 
 def _nanoseconds(times_us: Any) -> NDArray[Any]:
     times = _int64s("times_us", times_us)
-    far = times[(times > TIME_LIMIT_US) | (times < -TIME_LIMIT_US)]
-    if len(far):
-        raise _too_far(far[0])
+    if times.size:
+        checked_time("times_us", int(times.max()))
+        if times.min() < FIRST_TIME_US:
+            raise _too_early(times.min())
     return times * 1000
 
 

@@ -14,7 +14,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from eventlog.log.write.identity import new_lane_id, remove_volatile_root, spool
 from eventlog.log.write.inside import inside_here
 from eventlog.log.write.lock import sweep_unborn
 from eventlog.log.write.names import Names
+from eventlog.log.write.options import Options
 from eventlog.log.write.points import Rows
 from eventlog.log.write.ship import Shipper
 from eventlog.log.write.spool import NOT_HELD, Spool
@@ -37,29 +37,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("eventlog")
 
-SPOOL_LIMIT_BYTES = 10 << 30
 BACKLOG_LIMIT = 10_000
 _RETRY_S = 0.1
 _WARN_EVERY_S = 60.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a writer behaves.
-
-    Attributes:
-        strict: raise where the default warns and goes on (a full disk).
-        spool_limit_bytes: how much unshipped data may wait on local disk.
-        spool: where spools lie; None chooses (see identity.spool_root).
-        ship_s: (first, longest) seconds between shipments; None takes the backend's.
-        locked: take rows under a lock; None does so on builds without a GIL.
-    """
-
-    strict: bool = False
-    spool_limit_bytes: int = SPOOL_LIMIT_BYTES
-    spool: Path | None = None
-    ship_s: tuple[float, float] | None = None
-    locked: bool | None = None
+WAITING = (
+    "Until there is room, new points are dropped and counted, and facts wait in memory: they are "
+    "lost if this process is killed before."
+)
 
 
 def _no_rows() -> Rows:
@@ -104,7 +88,8 @@ class Writer:
         self._backlog: list[tuple[tuple[object, ...], bool, int]] = []
         self.announced: dict[str, int] = {}  # claims by chain that this process has announced
         self._lock = threading.RLock()
-        self._retry_at = self._warned_at = 0.0
+        self._retry_at = 0.0
+        self._warned_at: dict[str, float] = {}
 
     # -- the lane ----------------------------------------------------------------------------
 
@@ -209,9 +194,10 @@ class Writer:
             except OSError as error:
                 if self.options.strict:
                     raise SpoolFull(self._full(error)) from error
-                self._warn(self._full(error))
+                self._warn("full", f"{self._full(error)} {WAITING}")
         if len(self._backlog) >= BACKLOG_LIMIT:
             self.dropped_facts += 1
+            self._warn("dropping", f"{self._full('for too long')} Facts are dropped now, too.")
             return None
         at = fields if time_us is not None else (time.time_ns() // 1000, *fields[1:])
         self._hold(spool, at, newest)
@@ -228,7 +214,7 @@ class Writer:
         """Do without ``count`` points, as there is no room; where that is strict, raise instead."""
         if self.options.strict:
             raise error
-        self._warn(str(error))
+        self._warn("full", f"{error} {WAITING}")
         with self._lock:
             self.dropped_points += count
 
@@ -250,7 +236,7 @@ class Writer:
                 message = self._full(error)
                 if self.options.strict:
                     raise SpoolFull(message) from error
-                self._warn(message)
+                self._warn("full", f"{message} {WAITING}")
         if self.options.strict:
             raise SpoolFull(self._full("no room since a moment ago"))
         with self._lock:
@@ -283,17 +269,24 @@ class Writer:
             with self._lock:
                 self.dropped_points -= points
                 self.dropped_facts -= facts
+            logger.warning(
+                "%d points and %d facts were dropped while there was no room in %s; the log says "
+                "so too, in a lane.dropped",
+                points,
+                facts,
+                self.root,
+            )
 
     def _full(self, why: object) -> str:
         return (
-            f"no room for events in {self.root} ({why}). New points are dropped until there is: "
-            "free disk space, or raise spool_limit_bytes and look whether "
-            f"{self.backend.url} can be reached."
+            f"no room for events in {self.root} ({why}): free disk space, or raise "
+            f"spool_limit_bytes and look whether {self.backend.url} can be reached."
         )
 
-    def _warn(self, message: str) -> None:
-        if time.monotonic() - self._warned_at > _WARN_EVERY_S or not self._warned_at:
-            self._warned_at = time.monotonic()
+    def _warn(self, what: str, message: str) -> None:
+        now = time.monotonic()
+        if now - self._warned_at.get(what, -_WARN_EVERY_S) >= _WARN_EVERY_S:
+            self._warned_at[what] = now
             logger.warning("%s", message)
 
     # -- safety ------------------------------------------------------------------------------

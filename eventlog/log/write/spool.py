@@ -59,6 +59,7 @@ class Spool:
         self._suspect = False  # a sync failed and its files have not been copied yet
         self.lost_bytes = 0  # of a dead writer: what lies beyond the first bad frame
         self.lost_rows = 0
+        self.damaged_bytes = 0  # of a dead writer: what the disk damaged among its facts
         self.unreadable: set[int] = set()  # of a dead writer: rows whose names are lost
         self.finished = False
         self._new_files = True  # names in the directory that are not synced yet
@@ -104,6 +105,8 @@ class Spool:
         """Read the facts; settle which rows count."""
         marked = known = 0
         for file in self.facts.files:
+            if self.writer.boot_id == boot_id():  # else what lies beyond the first may be anything
+                self.damaged_bytes += file.mend(self._damaged(file))
             framed, end = ff.parse(file.read())
             self.lost_bytes += file.size - end
             file.size = end
@@ -128,6 +131,10 @@ class Spool:
         # names, as it may outlive the files before it if this recovery dies half-way.
         self.facts.begin(self.names.records())
         self.durable = SpoolMark(self.facts.last.number, 0, rows)
+
+    def _damaged(self, file: ff.FactFile) -> Path:
+        """Where a copy of a damaged file is kept: beside the spools, and none of them."""
+        return self.directory.parent / ".damaged" / f"{self.lane}-{file.path.name}"
 
     def close(self) -> None:
         """Let go of all files and of the lock. The directory stays."""

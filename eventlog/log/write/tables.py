@@ -134,12 +134,11 @@ def _points(spool: Spool, start: int, end: int) -> tuple[_Points, tuple[int, ...
 
 def _numbers(spool: Spool, start: int, end: int, holes: Sequence[int] = ()) -> NDArray[np.int64]:
     """The numbers of the rows ``start:end``; between two files some may be missing."""
-    numbers = np.concatenate(
-        [
-            np.arange(first, first + len(raw) // ROW_DTYPE.itemsize)
-            for first, raw in spool.points.spans(start, end)
-        ]
-    )
+    parts = [
+        np.arange(first, first + len(raw) // ROW_DTYPE.itemsize)
+        for first, raw in spool.points.spans(start, end)
+    ]
+    numbers = np.concatenate([np.empty(0, np.int64), *parts])
     return numbers[~np.isin(numbers, holes)] if holes else numbers
 
 

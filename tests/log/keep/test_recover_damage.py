@@ -58,7 +58,8 @@ class Spoils:
 
 
 def named(report: recover.SyncReport) -> bool:
-    return bool(report.failed or report.foreign or report.lost_rows or report.lost_bytes)
+    lost = report.lost_rows or report.lost_bytes or report.damaged_bytes
+    return bool(report.failed or report.foreign or lost)
 
 
 @pytest.mark.parametrize("shipped", [0, 1])
@@ -86,6 +87,42 @@ def test_flipped_bits_in_facts_never_become_events_and_are_named(
         assert set(found) <= set(WORDS)
         assert len(found) == len(set(found))
         assert named(report)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 6, 9, 10, -1])
+def test_a_damaged_fact_costs_that_fact_alone(tmp_path: Path, at: int) -> None:
+    spoils = Spoils(tmp_path, 0)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    raw = bytearray(spoils.raw(facts))
+    framed, _ = ff.parse(bytes(raw))
+    starts = [0, *(end for _, end in framed)]
+    events = [n for n, (record, _) in enumerate(framed) if record[0] == ff.EVENT]
+    for n in events:
+        damaged = bytearray(raw)
+        damaged[range(starts[n], starts[n + 1])[at]] ^= 0x10
+        report, found = spoils.recover(facts, bytes(damaged))
+        assert found == [word for word in WORDS if word != framed[n].record[2]]
+        if n < len(framed) - 1:
+            assert report.damaged_bytes == starts[n + 1] - starts[n]
+            [copy] = (spoils.root / ".damaged").iterdir()
+            assert copy.read_bytes() == damaged
+
+
+def test_what_a_recovery_mended_stays_mended(tmp_path: Path) -> None:
+    frames = [
+        ff.frame([ff.EVENT, n, "noted", "run:1", None, None, None, None, 0]) for n in range(5)
+    ]
+    raw = bytearray(b"".join(frames))
+    raw[len(frames[0]) + 12] ^= 1
+    raw[-3] ^= 1  # a torn end is none of it
+    [(start, end)] = ff.damaged_ranges(bytes(raw))
+    assert (start, end) == (len(frames[0]), len(frames[0]) + len(frames[1]))
+    head = ff.void_header(bytes(raw), start, end)
+    raw[start : start + len(head)] = head
+    assert ff.damaged_ranges(bytes(raw)) == []
+    records, stop = ff.parse(bytes(raw))
+    assert [record[1] for record, _ in records] == [0, 2, 3]
+    assert stop == len(raw) - len(frames[4])
 
 
 @pytest.mark.parametrize("shipped", [0, 1])

@@ -175,7 +175,7 @@ def test_a_long_outage_warns_once_and_says_when_it_is_over(
         assert str(bench.hand.spool.directory) in warned[0]
         bench.store.error = None
         bench.daemon.ship_now(30)
-        assert "nothing was lost" in caplog.records[-1].getMessage()
+        assert "takes what waited" in caplog.records[-1].getMessage()
 
 
 def test_a_minute_later_it_warns_again(

@@ -16,8 +16,8 @@ from eventlog.backend import open_backend
 from eventlog.errors import LogClosed, UsageError
 from eventlog.log.log import Log
 from eventlog.log.write import handles
-from eventlog.log.write.handles import TIME_LIMIT_US
-from eventlog.log.write.lane import Options
+from eventlog.log.write.handles import FIRST_TIME_US
+from eventlog.log.write.options import Options
 from tests.log.rows import events
 from tests.waiting import in_threads
 
@@ -140,25 +140,39 @@ def test_what_is_no_time_is_refused(log: Log, time_us: Any) -> None:
     assert logged(log) == [("loss", 2, 2.0)]
 
 
-@pytest.mark.parametrize("time_us", [TIME_LIMIT_US + 1, -TIME_LIMIT_US - 1, 2**63 - 1, -(2**63)])
-def test_a_time_that_no_row_can_hold_is_refused(log: Log, time_us: int) -> None:
+@pytest.mark.parametrize(
+    ("time_us", "why"),
+    [
+        (FIRST_TIME_US - 1, "before the year 1678"),
+        (-(2**63), "before the year 1678"),
+        (2**63 - 1, "24 hours ahead"),
+        (1_795_000_000_000_000_000, "24 hours ahead"),  # nanoseconds
+    ],
+)
+def test_a_time_that_cannot_be_meant_is_refused(log: Log, time_us: int, why: str) -> None:
     point = log.points("run:1", "loss")
-    with pytest.raises(UsageError, match="1678 to 2261"):
+    with pytest.raises(UsageError, match=why):
         point(1.0, 1, time_us)
-    with pytest.raises(UsageError, match="1678 to 2261"):
+    with pytest.raises(UsageError, match=why):
         log.points_many("run:1", ["loss"])([1.0], 1, time_us)
-    with pytest.raises(UsageError, match="1678 to 2261"):
+    with pytest.raises(UsageError, match=why):
         log.series("run:1", "loss", [0, 1], [1.0, 2.0], [0, time_us])
     point(2.0, 2)
     assert logged(log) == [("loss", 2, 2.0)]
 
 
-@pytest.mark.parametrize("time_us", [TIME_LIMIT_US, -TIME_LIMIT_US, -1, 0, 1])
+@pytest.mark.parametrize("time_us", [FIRST_TIME_US, -1, 0, 1, 1_795_000_000_000_000])
 def test_times_are_kept_to_the_microsecond(log: Log, time_us: int) -> None:
     log.points("run:1", "loss")(1.0, 1, time_us)
     log.points_many("run:1", ["loss"])([1.0], 2, time_us)
     log.series("run:1", "loss", [3], [1.0], [time_us])
     assert log.events().collect()["time"].dt.timestamp("us").to_list() == [time_us] * 3
+
+
+@pytest.mark.parametrize("keys", ["ab", b"ab"])
+def test_a_string_is_no_list_of_keys(log: Log, keys: Any) -> None:
+    with pytest.raises(UsageError, match="list of names"):
+        log.points_many("run:1", keys)
 
 
 @pytest.mark.parametrize(

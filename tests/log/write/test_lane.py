@@ -18,7 +18,8 @@ from eventlog.log.create import ensure_log
 from eventlog.log.read.reader import Reader
 from eventlog.log.write import facts as ff
 from eventlog.log.write import points as pt
-from eventlog.log.write.lane import Options, Writer
+from eventlog.log.write.lane import Writer
+from eventlog.log.write.options import Options
 from eventlog.log.write.points import Points
 from eventlog_backends.memory import MemoryBackend
 from tests.log.spools import recovered, stored
