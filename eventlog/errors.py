@@ -34,11 +34,29 @@ class UsageError(EventlogError, ValueError):
 
 
 class NotALog(EventlogError):
-    """The URL holds no log."""
+    """The URL holds no log.
+
+    Attributes:
+        lost_format: it holds one whose ``format.json`` is gone.
+    """
+
+    def __init__(self, message: str, *, lost_format: bool = False) -> None:
+        self.lost_format = lost_format
+        super().__init__(message)
 
 
 class NewerFormat(EventlogError):
     """The log was written by a newer eventlog than this one."""
+
+
+_SKIP = (
+    "Restore it from a copy, or read the rest with damage='skip'; "
+    "`eventlog verify` lists all that is damaged."
+)
+_RESTORE = (
+    "Restore it from a copy or a backup: the log cannot be read without it. The segments in wal/ "
+    "and data/ are untouched."
+)
 
 
 class Damage(EventlogError):
@@ -51,14 +69,16 @@ class Damage(EventlogError):
     def __init__(self, key: str, what: str, remedy: str = "") -> None:
         self.key = key
         self.what = what
-        self.remedy = remedy or (
-            "Restore it from a copy, or read the rest with damage='skip'; "
-            "`eventlog verify` lists all that is damaged."
-        )
+        self.remedy = remedy or (_RESTORE if _is_root(key) else _SKIP)
         super().__init__(f"{key}: {what}. {self.remedy}")
 
     def __reduce__(self) -> tuple[type[Damage], tuple[str, str, str]]:
         return type(self), (self.key, self.what, self.remedy)
+
+
+def _is_root(key: str) -> bool:
+    """Whether nothing of a log can be read without the object."""
+    return key == "format.json" or key.startswith("manifest/")
 
 
 class ForkedLane(Damage):

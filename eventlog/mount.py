@@ -24,7 +24,7 @@ def network_type(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | 
     except OSError:
         return None
     place = path.absolute()
-    while not place.exists() and place != place.parent:
+    while not _is_there(place) and place != place.parent:
         place = place.parent
     place = place.resolve()
     best, found = -1, ""
@@ -36,3 +36,10 @@ def network_type(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str | 
         if place.is_relative_to(point) and len(point.parts) >= best:
             best, found = len(point.parts), fields[2]
     return found if found in NETWORK_TYPES else None
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except PermissionError:  # whoever writes there finds out, and says so
+        return False

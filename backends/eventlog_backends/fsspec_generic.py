@@ -175,6 +175,8 @@ class FsspecBackend(Backend):
 
     def _meaning(self, key: str, error: Exception) -> Exception:
         names = {one.__name__ for one in type(error).__mro__}
+        if isinstance(error, ImportError):  # fsspec's own says which package to install
+            return UsageError(f"{self._parsed.scheme}:// needs a package that is missing: {error}")
         said = self._parsed.redacted(f"{key} at {self.url}: {type(error).__name__}: {error}")
         status = getattr(error, "status_code", None) or getattr(error, "code", None)
         if names & _EXISTS or status == 412:

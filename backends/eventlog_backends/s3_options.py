@@ -54,7 +54,12 @@ class S3Options:
     def parse(cls, text: str) -> S3Options:
         url = StoreURL.parse(text)
         bucket, _, root = url.place.partition("/")
-        if not bucket or "@" in bucket:
+        if "@" in bucket:
+            raise UsageError(
+                "s3:// URLs hold no credentials. Write s3://bucket/prefix, and keep the keys in "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile."
+            )
+        if not bucket:
             raise UsageError(f"{url.shown} names no bucket: write s3://bucket/prefix.")
         given = {ALIASES.get(name, name): value for name, value in url.options.items()}
         if unknown := sorted(set(given) - set(KNOWN)):

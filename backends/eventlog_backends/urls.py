@@ -10,6 +10,7 @@ from eventlog.errors import UsageError
 
 _SECRET = re.compile(r"key|secret|token|pass|pwd|credential|sas|signature|connection_string", re.I)
 HIDDEN = "***"
+LEAST_CHARACTERS = 4
 
 
 def is_secret(name: str) -> bool:
@@ -62,5 +63,11 @@ class StoreURL:
     def redacted(self, text: str) -> str:
         """The text with every secret of the URL blotted out."""
         for secret in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(secret, HIDDEN)
+            # A short one may stand in any word: it is blotted out only where a URL has it.
+            if len(secret) < LEAST_CHARACTERS:
+                text = text.replace(f":{secret}@", f":{HIDDEN}@").replace(
+                    f"={secret}", f"={HIDDEN}"
+                )
+            else:
+                text = text.replace(secret, HIDDEN)
         return text

@@ -56,10 +56,13 @@ class Verbs(click.Group):
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
         except click.ClickException as error:
-            code = report_usage(error)
+            code = report_usage(error, "--json" in (sys.argv[1:] if args is None else args))
         except BrokenPipeError:  # in the last flush
             hang_up()
             code = 0
+        except OSError as error:  # a full disk behind the output
+            hang_up()
+            code = report(error, False)
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             code = INTERRUPTED

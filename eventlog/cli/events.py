@@ -12,7 +12,7 @@ import click
 
 from eventlog.cli.progress import progress
 from eventlog.cli.settings import Settings, common
-from eventlog.cli.text import as_json, dim, fit, plain
+from eventlog.cli.text import as_json, dim, fit, is_narrow, plain
 from eventlog.event import BLOB_MARK, COLUMNS
 from eventlog.log.manifest import Position
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from eventlog.backend import Backend
-    from eventlog.log.read.snapshot import Snapshot
+    from eventlog.log.read.snapshot import OnDamage, Snapshot
 
 if TYPE_CHECKING:
     _ParamType = click.ParamType[Position]
@@ -87,8 +87,8 @@ def events(
     each is a line, and the last line is the position reached, for --after.
     """
     with settings.open() as log, progress("reading events") as tell:
-        reader = log.reader()
         log.sync()  # what a dead writer left here belongs to the log
+        reader = log.reader()
         snapshot = reader.snapshot(damage="skip" if skip_damage else "raise")
         found = snapshot.tables(
             after, types=types or None, streams=streams or None, keys=keys or None
@@ -109,21 +109,25 @@ def events(
     "-n", "lines", type=click.IntRange(0), default=10, show_default=True, help="Begin with so many."
 )
 @_after
+@click.option("--skip-damage", is_flag=True, help="Leave damaged parts out and go on.")
 @common
-def tail(settings: Settings, lines: int, after: Position | None) -> None:
+def tail(settings: Settings, lines: int, after: Position | None, skip_damage: bool) -> None:
     """Show events as they come, until Ctrl-C."""
     from eventlog.log.read.tail import tail as follow
 
-    reader = settings.reader()
+    damage: OnDamage = "skip" if skip_damage else "raise"
+    with settings.open() as log:
+        log.sync()  # what a dead writer left here belongs to the log
+        reader = log.reader()
     if after is None:
-        snapshot = reader.snapshot()
+        snapshot = reader.snapshot(damage)
         after = snapshot.position
         if lines:
             tables = snapshot.tables(_before(snapshot))
             _show(_in_order(tables, lines), reader.backend, settings.json)
     idle_s = REMOTE_IDLE_S if reader.backend.local_root is None else LOCAL_IDLE_S
     try:
-        for table, position in follow(reader, after, idle_s=idle_s):
+        for table, position in follow(reader, after, idle_s=idle_s, damage=damage):
             _show([table], reader.backend, settings.json)
             if settings.json:
                 click.echo(f'{{"position":{position.to_json()}}}')
@@ -219,6 +223,8 @@ def _data(text: str | None, backend: Backend) -> Any:
 
 
 def _line(row: dict[str, Any]) -> str:
+    if is_narrow():
+        return _stacked(row)
     words = [row["type"], row["stream"]]
     words += [str(row[name]) for name in ("key", "step", "value") if row[name] is not None]
     if row["data"] is not None:
@@ -226,6 +232,15 @@ def _line(row: dict[str, Any]) -> str:
     line = fit(f"{row['time']}  " + "  ".join(map(plain, words)))
     at = len(row["time"])
     return dim(line[:at]) + line[at:]
+
+
+def _stacked(row: dict[str, Any]) -> str:
+    """An event over several lines, of which none is cut."""
+    point = [str(row[name]) for name in ("key", "step", "value") if row[name] is not None]
+    lines = [f"{row['type']}  {row['stream']}", "  ".join(point)]
+    if row["data"] is not None:
+        lines.append(as_json(row["data"]))
+    return "\n".join([dim(row["time"]), *(f"  {plain(line)}" for line in lines if line)])
 
 
 COMMANDS = (events, tail)

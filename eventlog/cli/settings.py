@@ -61,6 +61,8 @@ def reader_of(backend: Backend) -> Reader:
 
 def _remember(ctx: click.Context, param: click.Parameter, value: object) -> None:
     settings = ctx.find_root().ensure_object(Settings)
+    if value == "":
+        raise click.BadParameter("the log's URL is empty.", ctx, param)
     if value:  # what stands before the verb holds unless something stands after it
         setattr(settings, "url" if param.name == "log" else "json", value)
 

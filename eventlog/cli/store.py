@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from eventlog.cli.progress import progress
-from eventlog.cli.settings import Settings, common, reader_of
+from eventlog.cli.settings import Settings, common
 from eventlog.cli.text import as_json, count, plain, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from eventlog.backend import Backend
     from eventlog.errors import Damage
+    from eventlog.log.log import Log
 
 
 @click.command()
+@click.option("--restore", is_flag=True, help="Make the format.json of a log that has lost it.")
 @common
-def init(settings: Settings) -> None:
+def init(settings: Settings, restore: bool) -> None:
     """Make a log, and see that the store can hold one."""
     from eventlog.errors import NotALog
-    from eventlog.log.create import ensure_log
+    from eventlog.log.create import ensure_log, restore_log
     from eventlog.log.manifest import read_format
 
     backend = settings.backend()
@@ -30,11 +33,12 @@ def init(settings: Settings) -> None:
         made = False
     except NotALog:
         made = True
-    found = ensure_log(backend)
+    found = restore_log(backend) if restore else ensure_log(backend)
     _answer(
         settings,
         {"url": backend.url, "log_id": found.log_id, "format": found.format, "made": made},
-        f"{'made a log' if made else 'there is a log'} in {backend.url}",
+        f"{'there is a log' if not made else 'restored' if restore else 'made a log'} "
+        f"in {backend.url}",
     )
 
 
@@ -46,6 +50,7 @@ def sync(ctx: click.Context, settings: Settings, adopt: bool) -> None:
     """Ship what writers that died on this machine left behind."""
     with settings.open() as log, progress("shipping"):
         report = log.sync(adopt=adopt)
+        log.reader()  # where there was nothing to ship: is there a log at all?
     lines = [f"shipped what {count(len(report.recovered), 'dead writer')} left"]
     if report.alive:
         lines.append(f"{count(len(report.alive), 'writer')} still at work")
@@ -56,7 +61,7 @@ def sync(ctx: click.Context, settings: Settings, adopt: bool) -> None:
         lost = f"{count(report.lost_rows, 'point')} and {size(report.lost_bytes)} of facts"
         lines.append(f"a power cut took {lost} that no flush had covered")
     if report.damaged_bytes:
-        lines.append(f"the disk had damaged {size(report.damaged_bytes)} of facts: see the log above")
+        lines.append(f"the disk had damaged {size(report.damaged_bytes)} of facts; see above")
     lines += [f"failed: {lane}: {why}" for lane, why in report.failed.items()]
     _answer(settings, report, *lines)
     if report.failed:
@@ -95,8 +100,8 @@ def gc(ctx: click.Context, settings: Settings, dry_run: bool) -> None:
     """
     with settings.open() as log, progress("collecting"):
         report = log.collect(dry_run=dry_run)
-    sorts = ("segments", "data", "manifests", "blobs")
-    gone = ", ".join(f"{len(getattr(report, sort)):,} {sort}" for sort in sorts)
+    sorts = {"segments": "segment", "data": "data file", "manifests": "manifest", "blobs": "blob"}
+    gone = ", ".join(count(len(getattr(report, sort)), one) for sort, one in sorts.items())
     verb = "would delete" if dry_run else "deleted"
     line = f"{verb} {gone}: {size(report.size_bytes)}"
     _answer(settings, report, line, *_damage_lines(report.damage))
@@ -111,13 +116,16 @@ def verify(ctx: click.Context, settings: Settings) -> None:
     """Read every byte of the log and name all that is damaged."""
     from eventlog.log.keep.verify import verify as check
 
-    reader = settings.reader()
-    with progress("checking") as tell:
-        report = check(reader, progress=tell)
+    with settings.open() as log, progress("checking") as tell:
+        report = check(log.reader(), progress=tell)
+        waiting = log.waiting()
     checked = f"{count(report.objects, 'object')}, {size(report.size_bytes)}"
     found = count(len(report.damage), "damage", "damages") if report.damage else "no damage"
     line = f"checked {count(report.events, 'event')} in {checked}: {found}"
-    _answer(settings, report, line, *_damage_lines(report.damage))
+    lines = [f"not in the store yet: what {lane} has in its spool here" for lane in waiting]
+    if waiting:
+        lines.append("A writer that lives ships it; of a dead one `eventlog sync` does.")
+    _answer(settings, report, line, *_damage_lines(report.damage), *lines)
     if report.damage:
         ctx.exit(1)
 
@@ -135,17 +143,36 @@ def copy(ctx: click.Context, settings: Settings, src: str, dst: str) -> None:
     from eventlog.backend import open_backend
     from eventlog.log.keep.copy import copy as bring
 
-    source = reader_of(open_backend(src))
-    with progress("copying") as tell:
-        report = bring(source, open_backend(dst), progress=tell)
+    destination = open_backend(dst)
+    _refuse_copy(settings, destination, dst)
+    with Settings(src).open() as log, progress("copying") as tell:
+        waiting = _unshipped(log)
+        report = bring(log.reader(), destination, progress=tell)
     brought = ", ".join(
         (count(report.events, "event"), count(report.claims, "claim"), count(report.blobs, "blob"))
     )
     lines = [f"copied {brought} to {dst}"]
     lines += [f"forked: {fork.key}: {fork.what}. {fork.remedy}" for fork in report.forks]
+    lines += [f"not copied: what waits in a spool of {src}: {why}" for why in waiting]
     _answer(settings, report, *lines, *_damage_lines(report.damage))
-    if not report.complete:
+    if waiting or not report.complete:
         ctx.exit(1)
+
+
+def _refuse_copy(settings: Settings, destination: Backend, dst: str) -> None:
+    if settings.url is not None:
+        raise click.UsageError("copy takes no --log: SRC and DST say which logs.")
+    if destination.volatile:
+        raise click.UsageError(f"{dst} is gone when this process ends: name a place that lasts.")
+
+
+def _unshipped(log: Log) -> list[str]:
+    """Ship what dead writers left of the log here; what cannot be, and why."""
+    report = log.sync()
+    foreign = [
+        f"{lane} is another machine's; `eventlog sync --adopt` takes it" for lane in report.foreign
+    ]
+    return foreign + [f"{lane}: {why}" for lane, why in report.failed.items()]
 
 
 @click.command()
@@ -172,7 +199,8 @@ def _answer(settings: Settings, answer: Any, *lines: str) -> None:
 
 
 def _damage_lines(found: Iterable[Damage]) -> list[str]:
-    return [f"damaged: {damage.key}: {damage.what}. {damage.remedy}" for damage in found]
+    lines = [f"damaged: {damage.key}: {damage.what}" for damage in found]
+    return [*lines, "Restore these from a copy; the rest is read as it was."] if lines else []
 
 
 COMMANDS = (init, sync, compact, gc, verify, copy, demo)

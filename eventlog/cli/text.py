@@ -21,6 +21,9 @@ _UNSAFE = re.compile(
 )
 
 
+NARROW = 60  # columns
+
+
 def plain(text: str) -> str:
     r"""The text with everything escaped that a terminal would obey: ESC becomes ``\x1b``."""
     return _UNSAFE.sub(_escaped, text)
@@ -52,6 +55,11 @@ def fit(text: str) -> str:
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, max(1, width - 1)) + "…"
+
+
+def is_narrow() -> bool:
+    """Whether output is a terminal as narrow as a phone's: lines are stacked there, not cut."""
+    return sys.stdout.isatty() and shutil.get_terminal_size().columns < NARROW
 
 
 def as_json(value: Any) -> str:
@@ -102,6 +110,12 @@ def count(number: int, one: str, many: str = "") -> str:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table, whole where output is no terminal."""
+    if is_narrow():
+        for row in rows:
+            for heading, cell in zip(headings, row, strict=True):
+                click.echo(f"{heading}: {plain(cell)}")
+            click.echo()
+        return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

@@ -9,7 +9,7 @@ import msgspec
 
 from eventlog.backend import Backend, probe_create_only
 from eventlog.errors import Exists, NotALog
-from eventlog.log.manifest import FORMAT, Format, read_format
+from eventlog.log.manifest import FORMAT, Format, id_in_manifests, read_format
 
 _OURS = {"spool", "tmp", "probe"}
 
@@ -22,12 +22,31 @@ def ensure_log(backend: Backend) -> Format:
     """
     try:
         return read_format(backend)
-    except NotALog:
+    except NotALog as error:
+        if error.lost_format:
+            raise
         _refuse_foreign(backend)
+    return _made(backend, uuid.uuid4().hex)
+
+
+def restore_log(backend: Backend) -> Format:
+    """Make the ``format.json`` of a log that has lost it; everything else is as it was.
+
+    Raises `NotALog` where there is nothing that a log leaves, and what `ensure_log` raises.
+    """
+    try:
+        return read_format(backend)
+    except NotALog as error:
+        if not error.lost_format:
+            raise
+    return _made(backend, id_in_manifests(backend) or uuid.uuid4().hex)
+
+
+def _made(backend: Backend, log_id: str) -> Format:
     probe_create_only(backend)
     made = Format(
         format=FORMAT,
-        log_id=uuid.uuid4().hex,
+        log_id=log_id,
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         by="eventlog",
     )

@@ -102,6 +102,12 @@ class Keeper:
         landed = observers_of(self)
         return recover_all(self.reader(), root, adopt=adopt, skip=own, landed=landed)
 
+    def waiting(self) -> list[str]:
+        """The lanes with a spool on this machine, whose events may not all be in the store."""
+        from eventlog.log.keep.recover import lanes_in
+
+        return [directory.name for directory in lanes_in(self._spool_root())]
+
     def _spool_root(self) -> Path:
         from eventlog.log.write.identity import spool_root
 

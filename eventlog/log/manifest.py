@@ -210,22 +210,57 @@ def load(backend: Backend, log_id: str, known: Manifest | None = None) -> Manife
     raise Damage("manifest/", "manifests vanish faster than they can be read")
 
 
+def id_in_manifests(backend: Backend) -> str | None:
+    """The log's id as its newest manifest tells it; None where there is none."""
+    version = newest(backend, 0)
+    return (
+        decode(manifest_key(version), backend.get(manifest_key(version))).log_id
+        if version
+        else None
+    )
+
+
+def lost_format(backend: Backend) -> bool:
+    """Whether a store without ``format.json`` holds what only a log has."""
+    return any(True for prefix in ("manifest/", "wal/") for _ in backend.list(prefix))
+
+
 def read_format(backend: Backend) -> Format:
     """What log lies there; `NotALog` where none does, `NewerFormat` where a newer one does."""
-    try:
-        raw = backend.get("format.json")
-    except Missing:
+    raw = _format_bytes(backend)
+    if raw is None and lost_format(backend):
+        raw = _format_bytes(backend)  # somebody may have made the log since we looked
+        if raw is None:
+            raise NotALog(
+                f"{backend.url} holds a log whose format.json is gone. Restore it from a copy, or "
+                f"let `eventlog init --restore --log {backend.url}` make it anew.",
+                lost_format=True,
+            )
+    if raw is None:
+        if backend.local_root is not None and backend.local_root.is_file():
+            raise NotALog(f"{backend.url} is a file, not a log. Name a directory.")
         raise NotALog(
             f"{backend.url} holds no log. Check the path; the first write makes one, "
             f"or `eventlog init --log {backend.url}`."
-        ) from None
+        )
+    return _decoded_format(backend, raw)
+
+
+def _format_bytes(backend: Backend) -> bytes | None:
+    try:
+        return backend.get("format.json")
+    except Missing:
+        return None
+
+
+def _decoded_format(backend: Backend, raw: bytes) -> Format:
     try:
         found = msgspec.json.decode(raw, type=Format)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Damage("format.json", "it is not the format file of a log") from None
     if found.format > FORMAT:
         raise NewerFormat(
-            f"{backend.url} has format {found.format}; this eventlog reads up to {FORMAT}: "
-            "upgrade with `pip install -U eventlog-ml`."
+            f"{backend.url} has format {found.format}; this eventlog reads up to {FORMAT}. "
+            "Upgrade with `pip install -U eventlog-ml`."
         )
     return found

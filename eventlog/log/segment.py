@@ -149,7 +149,9 @@ def _checked(key: str, raw: bytes) -> tuple[Header, memoryview]:
     if raw[-len(MAGIC) :] != MAGIC:
         # A later format's digest covers its magic: where ours fits, a bit of the magic flipped.
         if raw[-len(MAGIC) : -1] == MAGIC[:-1] and not fits:
-            raise NewerFormat(f"{key} was written by a newer eventlog: upgrade this one.")
+            raise NewerFormat(
+                f"{key} was written by a newer eventlog. Upgrade with `pip install -U eventlog-ml`."
+            )
         raise Damage(key, f"the segment is cut or overwritten ({len(raw)} bytes, no end mark)")
     if not fits:
         raise Damage(key, "the segment's bytes do not match its digest")

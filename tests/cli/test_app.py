@@ -16,7 +16,7 @@ from eventlog import errors
 from eventlog.cli import progress as bar
 from eventlog.cli.errors import split
 from eventlog.cli.text import as_json, count, plain, size
-from tests.cli.calls import a_log, call, environment
+from tests.cli.calls import a_log, call, environment, start
 
 
 def test_what_is_no_log_is_said_in_two_lines(tmp_path: Path) -> None:
@@ -47,6 +47,54 @@ def test_an_error_is_json_where_json_was_asked_for(tmp_path: Path) -> None:
     told = json.loads(result.stderr)
     assert (result.stdout, told["error"]) == ("", "NotALog")
     assert json.loads(call("--json", "nope").stderr)["error"] == "UsageError"
+
+
+def test_a_wrong_use_is_json_wherever_json_stands() -> None:
+    for words in (("events", "--limit", "x", "--json"), ("--json", "events", "--nope")):
+        result = call(*words)
+        assert result.exit_code == 2
+        assert json.loads(result.stderr)["error"] == "UsageError"
+
+
+def test_nothing_but_the_name_shows_the_help() -> None:
+    result = call()
+    assert result.exit_code in (0, 2)  # by click's version
+    assert "\nCommands:\n" in result.output
+
+
+def test_no_log_can_have_an_empty_url() -> None:
+    assert call("events", "--log", "").exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("copy", "a", "memory://b"), ("copy", "--log", "c", "a", "b")])
+def test_a_copy_that_cannot_be_meant_is_refused(words: tuple[str, ...], tmp_path: Path) -> None:
+    assert call(*words).exit_code == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    url = a_log(tmp_path / "log")
+    with (
+        open("/dev/full", "w") as full,
+        start("events", "--log", url, stdout=full, stderr=subprocess.PIPE) as process,
+    ):
+        said = process.communicate()[1].decode()
+    assert process.returncode == 1
+    assert said.splitlines()[0] == "error: No space left on device, while the output was written."
+    assert len(said.splitlines()) == 2
+
+
+def test_on_a_phone_events_and_tables_are_stacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = a_log(tmp_path / "log", 1)
+    wide = call("events", "--log", url).stdout.splitlines()
+    monkeypatch.setattr("eventlog.cli.events.is_narrow", lambda: True)
+    monkeypatch.setattr("eventlog.cli.text.is_narrow", lambda: True)
+    stacked = call("events", "--log", url).stdout.splitlines()
+    assert len(stacked) == 3 * len(wide)
+    assert stacked[1:3] == ["  run.ended  run:0", '  {"n": 0}']
+    assert "\nmodule: eventlog_backends.hooks\n" in call("plugins").stdout
 
 
 def broken(*_: object) -> None:
@@ -91,6 +139,8 @@ def test_what_the_library_logs_is_shown_as_lines(monkeypatch: pytest.MonkeyPatch
         (errors.NotALog("x is no log. Make one."), "x is no log.", "Make one."),
         (errors.UsageError("no such scheme: x"), "no such scheme: x", "`eventlog --help`"),
         (errors.Unavailable("no answer"), "no answer", "try again"),
+        (errors.SpoolError("x is broken (EIO): mend it."), "x is broken (EIO).", "Mend it."),
+        (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x.", "access"),
         (errors.Damage("k", "it is cut", "Restore it."), "k: it is cut.", "Restore it."),
         (ValueError("v. W"), "unexpected ValueError: v. W", "EVENTLOG_DEBUG=1"),
     ],

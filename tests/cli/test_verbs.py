@@ -127,7 +127,7 @@ def test_copy_of_a_damaged_log_is_1(tmp_path: Path) -> None:
     key = damage(source, "wal/")
     result = call("copy", source, str(tmp_path / "copy"))
     assert result.exit_code == 1
-    assert key in result.stderr
+    assert key in result.stdout
 
 
 def test_sync_without_dead_writers_ships_nothing(tmp_path: Path) -> None:

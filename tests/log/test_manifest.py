@@ -46,7 +46,7 @@ def test_a_manifest_under_the_name_of_another_version_is_damage() -> None:
 
 def test_a_manifest_of_a_later_format_asks_for_an_upgrade() -> None:
     raw = mf.encode(Manifest(4, "log", format=mf.FORMAT + 1))
-    with pytest.raises(NewerFormat, match="upgrade"):
+    with pytest.raises(NewerFormat, match="pgrade"):
         mf.decode(mf.manifest_key(4), raw)
 
 

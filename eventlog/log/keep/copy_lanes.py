@@ -41,8 +41,8 @@ SEGMENT_ROWS = 64 * 1024
 THREADS = 8
 _ROUNDS = 4
 _REMEDY = (
-    "It was left as it is in both logs; the other lanes were copied. `eventlog events` shows both "
-    "sides: keep the one that is right."
+    "It was left as it is in both logs; the other lanes were copied. To keep both sides, copy each "
+    "log into an empty place of its own."
 )
 
 

@@ -13,7 +13,7 @@ from eventlog.log.write import facts
 from eventlog.log.write.identity import spool_root
 
 _REMEDY = (
-    "What was whole in it is shipped by the next process that opens the log, or by `eventlog sync`."
+    "What was whole in it is shipped by the next process that uses the log, or by `eventlog sync`."
 )
 
 
