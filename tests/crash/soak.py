@@ -48,6 +48,7 @@ class Verdict:
     kills: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     found: Found = field(default_factory=Found)
+    in_log: int = 0
     followed: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -56,8 +57,8 @@ class Verdict:
         lines = [
             f"{self.url}: {self.seconds:.0f} s, seed {self.seed}",
             f"kill -9: {kills}",
-            f"{self.found.calls} calls returned, {self.found.events} events are in the log, "
-            f"{self.followed} were followed",
+            f"{self.found.calls} calls returned, {self.found.events} events are theirs of the "
+            f"{self.in_log} in the log, {self.followed} were followed",
             *(f"PROBLEM {problem}" for problem in self.problems[:50]),
             f"verdict: {'FAILED' if self.problems else 'nothing lost, nothing doubled, in order'}",
         ]
@@ -181,6 +182,7 @@ class Soak:
             verdict.problems += [f"not recovered: {lane}: {e}" for lane, e in report.failed.items()]
             verdict.problems += [f"taken for alive: {lane}" for lane in report.alive]
             events = log.events().collect()
+            verdict.in_log = len(events)
             verdict.found = compare(events, self.truth)
             verdict.problems += verdict.found.problems
             verdict.problems += [f"verify: {damage}" for damage in log.verify().damage]
