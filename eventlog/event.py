@@ -141,19 +141,21 @@ class EventTypes:
         plain = _plain(data)
         if newest is None or newest.payload is None:
             return encode_json(plain)
+        fields = {} if plain is None else plain
         try:
-            fits = msgspec.convert({} if plain is None else plain, newest.payload)
+            msgspec.convert(fields, newest.payload)
         except (msgspec.ValidationError, TypeError, RecursionError) as error:
             raise UsageError(f"data of {name!r} does not fit: {error}") from None
-        value = msgspec.to_builtins(fits)
-        if isinstance(value, dict) and isinstance(plain, dict):
-            # What was given is kept as it is, fields that this version does not know and all.
-            value |= plain
-        if newest.version > 1 and isinstance(value, dict):
-            if VERSION_KEY in value:
-                raise UsageError(f"data of {name!r}: the key {VERSION_KEY!r} is the log's own.")
-            value = {VERSION_KEY: newest.version, **value}
-        return encode_json(value)
+        if not isinstance(fields, dict) or VERSION_KEY in fields:
+            raise UsageError(
+                f"data of {name!r} must be a dict (or its Struct) without the key {VERSION_KEY!r}, "
+                "which the log writes by itself."
+            )
+        # Kept as it was given, with fields that the type does not know; fields that were left out
+        # get their defaults when it is read.
+        if newest.version > 1:
+            return encode_json({VERSION_KEY: newest.version, **fields})
+        return encode_json(plain)
 
     def decode(self, name: str, data: str | None) -> Any:
         """The payload of an event: a Struct of the newest version, or plain JSON if unregistered.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 from typing import Any
@@ -116,6 +117,77 @@ def test_a_type_that_nobody_registered_stays_plain() -> None:
     types = EventTypes()
     assert types.decode("who.knows", types.encode("who.knows", {"a": 1})) == {"a": 1}
     assert types.decode("who.knows", None) is None
+
+
+class Note(msgspec.Struct):
+    text: str
+    author: str = "somebody"
+    score: float = 0.0
+
+
+class Tagged(Note):
+    tags: list[str] = []
+
+
+def notes(version: int = 1) -> EventTypes:
+    types = EventTypes()
+    types.add(EventType("note.taken", Note))
+    if version > 1:
+        types.add(EventType("note.taken", Tagged, version=2, upcast=dict))
+    return types
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"text": "a", "extra": 1},
+        {"extra": {"deep": [1, None]}, "text": "a", "score": 1},
+        {"text": "a"},
+        {"text": "a", "author": "me", "score": 0.5},
+    ],
+)
+def test_a_payload_is_kept_as_it_was_given(data: Any) -> None:
+    text = notes().encode("note.taken", data)
+    assert text == json.dumps(data, separators=(",", ":"))
+    known = {name: data[name] for name in Note.__struct_fields__ if name in data}
+    assert notes().decode("note.taken", text) == Note(**known)
+
+
+def test_a_payload_is_kept_as_it_was_given_beside_its_version() -> None:
+    text = notes(2).encode("note.taken", {"text": "a", "extra": 1})
+    assert json.loads(text or "") == {"@v": 2, "text": "a", "extra": 1}
+    assert notes(2).decode("note.taken", text) == Tagged("a")
+    assert notes(1).decode("note.taken", text) == {"@v": 2, "text": "a", "extra": 1}
+
+
+def test_no_payload_is_that_of_a_type_which_asks_for_nothing() -> None:
+    class Empty(msgspec.Struct):
+        why: str = ""
+
+    types = EventTypes()
+    types.add(EventType("lamp.lit", Empty))
+    assert types.encode("lamp.lit", None) is None
+    assert types.decode("lamp.lit", None) == Empty()
+    types.add(EventType("lamp.lit", Empty, version=2, upcast=dict))
+    assert types.encode("lamp.lit", None) == '{"@v":2}'
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_version_is_the_log_s_own_to_write(version: int) -> None:
+    with pytest.raises(UsageError, match="'@v'"):
+        notes(version).encode("note.taken", {"text": "a", "@v": 7})
+
+
+def test_a_payload_that_json_would_change_is_refused() -> None:
+    class When(msgspec.Struct):
+        at: dt.datetime
+
+    types = EventTypes()
+    types.add(EventType("clock.read", When))
+    now = dt.datetime.now(dt.UTC)
+    with pytest.raises(UsageError, match="not JSON"):
+        types.encode("clock.read", {"at": now})
+    assert types.decode("clock.read", types.encode("clock.read", When(now))) == When(now)
 
 
 @pytest.mark.parametrize("data", [{"nom": "x"}, {"name": 7}, [], "text", None])

@@ -59,7 +59,7 @@ def sync(ctx: click.Context, settings: Settings, adopt: bool) -> None:
         lines.append(f"{what} of another machine left alone: `eventlog sync --adopt` takes them")
     if report.lost_rows or report.lost_bytes:
         lost = f"{count(report.lost_rows, 'point')} and {size(report.lost_bytes)} of facts"
-        lines.append(f"a power cut took {lost} that no flush had covered")
+        lines.append(f"{lost} did not survive: no flush had covered them, or their names are lost")
     if report.damaged_bytes:
         lines.append(f"the disk had damaged {size(report.damaged_bytes)} of facts; see above")
     lines += [f"failed: {lane}: {why}" for lane, why in report.failed.items()]

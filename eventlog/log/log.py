@@ -61,8 +61,6 @@ def open_log(
         >>> log = eventlog.open("s3://team/experiments")
         >>> log.append("run.created", "run:1", data={"name": "baseline"})
     """
-    if spool is not None and "://" in os.fspath(spool):
-        raise UsageError(f"spool={os.fspath(spool)!r} must be a directory of this machine.")
     where = os.fspath(url) if url is not None else os.environ.get("EVENTLOG_URL") or DEFAULT_URL
     options = Options(
         strict=strict,

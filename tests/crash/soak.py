@@ -11,16 +11,21 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import eventlog
 from eventlog.errors import EventlogError
 from tests.crash import tailer
-from tests.crash.truth import Found, Truth, compare
+from tests.crash.truth import STREAMS, Found, Truth, compare
+
+if TYPE_CHECKING:
+    import polars as pl
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_LIFE_S = 1.2
 SETTLE_S = 120.0
 START_S = 60.0
+BY_ITSELF = {"writer.died", "lane.dropped"}  # what the log says of its own
 
 
 @dataclass
@@ -48,17 +53,24 @@ class Verdict:
     kills: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     found: Found = field(default_factory=Found)
-    in_log: int = 0
+    others: dict[str, int] = field(default_factory=dict)
     followed: int = 0
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def in_log(self) -> int:
+        """All events: those of the calls, and what the log said by itself."""
+        return self.found.events + sum(self.others.values())
 
     def __str__(self) -> str:
         kills = ", ".join(f"{number} of a {role}" for role, number in sorted(self.kills.items()))
         lines = [
             f"{self.url}: {self.seconds:.0f} s, seed {self.seed}",
             f"kill -9: {kills}",
-            f"{self.found.calls} calls returned, {self.found.events} events are theirs of the "
-            f"{self.in_log} in the log, {self.followed} were followed",
+            f"{self.found.calls} calls returned",
+            f"{self.in_log} events are in the log: {self.found.events} of these calls"
+            + "".join(f", {number} {type_}" for type_, number in sorted(self.others.items())),
+            f"{self.followed} events were followed",
             *(f"PROBLEM {problem}" for problem in self.problems[:50]),
             f"verdict: {'FAILED' if self.problems else 'nothing lost, nothing doubled, in order'}",
         ]
@@ -182,16 +194,16 @@ class Soak:
             verdict.problems += [f"not recovered: {lane}: {e}" for lane, e in report.failed.items()]
             verdict.problems += [f"taken for alive: {lane}" for lane in report.alive]
             events = log.events().collect()
-            verdict.in_log = len(events)
             verdict.found = compare(events, self.truth)
             verdict.problems += verdict.found.problems
+            verdict.others = others_in(events)
+            verdict.problems += [f"nobody wrote a {t}" for t in verdict.others.keys() - BY_ITSELF]
             verdict.problems += [f"verify: {damage}" for damage in log.verify().damage]
         self._await_follower(follower, len(events))
         state = tailer.load(self.state)
         verdict.followed = sum(state.seen.values())
         verdict.problems += [f"follower: {problem}" for problem in state.problems]
-        if verdict.followed != len(events):
-            verdict.problems.append(f"the follower saw {verdict.followed} of {len(events)} events")
+        verdict.problems += differences(lanes_of(events), state.seen)
 
     def _await_follower(self, follower: _Actor, events: int) -> None:
         end = time.monotonic() + SETTLE_S
@@ -199,6 +211,30 @@ class Soak:
             if sum(tailer.load(self.state).seen.values()) >= events:
                 return
             time.sleep(0.05)
+
+
+def others_in(events: pl.DataFrame) -> dict[str, int]:
+    """How many events of each type are no writer's call."""
+    import polars as pl
+
+    others = events.filter(~pl.col("stream").cast(pl.String).str.starts_with(STREAMS))
+    return dict(others["type"].cast(pl.String).value_counts().iter_rows())
+
+
+def lanes_of(events: pl.DataFrame) -> dict[str, int]:
+    """How many events each lane has."""
+    import polars as pl
+
+    return dict(events["lane"].cast(pl.String).value_counts().iter_rows())
+
+
+def differences(there: dict[str, int], seen: dict[str, int]) -> list[str]:
+    """The lanes of which a follower saw more or less than there is."""
+    return [
+        f"the follower saw {seen.get(lane, 0)} of {there.get(lane, 0)} events of {lane}"
+        for lane in sorted(there.keys() | seen.keys())
+        if seen.get(lane, 0) != there.get(lane, 0)
+    ]
 
 
 def _total(path: Path) -> int:

@@ -66,7 +66,7 @@ def has_room_again(log: eventlog.Log, logged: int) -> int:
         nonlocal logged
         point(float(logged), logged)
         logged += 1
-        return bool(writer.cell[0].capacity) and not writer.dropped_points
+        return bool(writer.cell[0].capacity) and not writer.backlog.points
 
     until(kept)
     return logged
@@ -87,7 +87,7 @@ def test_points_are_dropped_counted_and_taken_again(
         point = log.points("run:1", "loss")
         for n in range(60_000):
             point(float(n), n)
-        assert log._writer.dropped_points > 0
+        assert log._writer.backlog.points > 0
         [warning] = [r for r in caplog.records if r.levelno == logging.WARNING]
         assert "no room for events in" in warning.message
         assert "free disk space" in warning.message
@@ -167,9 +167,9 @@ def test_a_new_metric_on_a_full_disk_is_counted_and_then_taken(
 def test_more_facts_than_memory_should_hold_are_dropped_and_counted(
     tiny: Callable[..., TinyDisk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eventlog.log.write import lane
+    from eventlog.log.write import backlog
 
-    monkeypatch.setattr(lane, "BACKLOG_LIMIT", 50)
+    monkeypatch.setattr(backlog, "BACKLOG_LIMIT", 50)
     disk = tiny(size_kib=512)
     with eventlog.open(tmp_path / "log", spool=disk.path / "spool", ship_s=NEVER_S) as log:
         log.append("noted", "run:1", step=0)
@@ -177,7 +177,7 @@ def test_more_facts_than_memory_should_hold_are_dropped_and_counted(
         for n in range(1, 500):
             log.append("noted", "run:1", step=n, data="x" * 1_000)
         disk.empty()
-        until(lambda: not log._writer.dropped_facts)
+        until(lambda: not log._writer.backlog.facts)
         log.flush(remote=True)
         events = log.events().collect().sort("lane", "seq")
         steps = events.filter(pl.col("type") == "noted")["step"].to_list()
@@ -231,7 +231,7 @@ def test_without_inodes_training_goes_on(tiny: Callable[..., TinyDisk], tmp_path
             log.append("noted", "run:1")
             with pytest.raises(EventlogError):
                 log.flush(remote=True, timeout_s=0.2)
-        assert log._writer.dropped_points > 0
+        assert log._writer.backlog.points > 0
         logged = has_room_again(log, 10_000)
         log.flush(remote=True)
         accounted(log, logged)
@@ -313,7 +313,7 @@ def test_the_spool_cap_holds_while_the_store_is_away(
                 point(float(n), n)
             log.append("noted", "run:1")  # facts are few, and are kept
             log.flush()
-            assert log._writer.dropped_points > 0
+            assert log._writer.backlog.points > 0
         assert "the spool has reached its limit" in caplog.text
         logged = has_room_again(log, 200_000)
         log.flush(remote=True)

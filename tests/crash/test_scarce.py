@@ -44,11 +44,11 @@ for n in range(20_000):
 for note in range(10):
     log.append("noted", "run:1", step=note, data=["x" * 100_000])
 writer = log._writer
-assert writer.dropped_points > 0
+assert writer.backlog.points > 0
 for fd in taken:
     os.close(fd)
 end = time.monotonic() + 30
-while writer.dropped_points or not writer.cell[0].capacity:
+while writer.backlog.points or not writer.cell[0].capacity:
     n += 1
     point(float(n), n)
     assert time.monotonic() < end

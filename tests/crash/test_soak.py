@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.crash.soak import Soak, Wanted
+from tests.crash.soak import Soak, Verdict, Wanted, differences, others_in
 from tests.crash.truth import (
     BIG_BYTES,
     BIG_TYPE,
@@ -27,6 +27,7 @@ def test_nothing_that_returned_is_lost_on_a_local_root(tmp_path: Path) -> None:
     assert not verdict.problems, str(verdict)
     assert verdict.found.calls > 1_000
     assert verdict.kills["writer"] >= 60
+    assert verdict.followed == verdict.in_log
 
 
 @pytest.mark.s3
@@ -141,6 +142,27 @@ def test_the_judge_lets_points_be_missing_that_the_log_names(truth: Path) -> Non
 def _with(events: pl.DataFrame, note: pl.DataFrame) -> pl.DataFrame:
     rows = pl.concat([events, note])
     return rows.with_columns(seq=pl.Series(range(len(rows))))
+
+
+def test_a_verdict_counts_the_same_events_in_the_log_as_were_followed(truth: Path) -> None:
+    events = _events("w", 40)
+    note = events.tail(1).with_columns(
+        seq=pl.lit(len(events), pl.Int64), type=pl.lit("writer.died"), stream=pl.lit("lane:L")
+    )
+    all_of_it = pl.concat([events, note])
+    verdict = Verdict("url", 1, found=compare(all_of_it, truth), others=others_in(all_of_it))
+    assert verdict.in_log == len(all_of_it)
+    counts = f"{len(all_of_it)} events are in the log: {len(events)} of these calls, 1 writer.died"
+    assert counts in str(verdict)
+
+
+def test_a_follower_that_saw_another_lane_s_events_is_found() -> None:
+    assert differences({"a": 2, "b": 1}, {"a": 2, "b": 1}) == []
+    assert differences({"a": 2, "b": 1}, {"a": 1, "b": 2}) == [
+        "the follower saw 1 of 2 events of a",
+        "the follower saw 2 of 1 events of b",
+    ]
+    assert len(differences({"a": 1}, {"c": 1})) == 2
 
 
 def test_after_a_power_cut_only_what_was_flushed_is_due(truth: Path) -> None:

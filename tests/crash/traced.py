@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -62,11 +63,12 @@ class Stage:
             stderr=self._errors,
             cwd=ROOT,
             env=environment(),
+            start_new_session=True,
         )
 
     def close(self) -> None:
-        """End the zygote."""
-        self._zygote.kill()
+        """End the zygote, and the act that waits at the gate where its tracer did not come."""
+        os.killpg(self._zygote.pid, signal.SIGKILL)
         self._zygote.communicate()
         self._errors.close()
 

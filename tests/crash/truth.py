@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 THREADS = 3
+STREAMS = "soak:"  # how the streams of the writers' calls begin
 MANY_KEYS = tuple(f"m{n}" for n in range(5))
 FACT_TYPE, BIG_TYPE = "soak.fact", "soak.big"
 BIG_BYTES = 80_000
@@ -38,7 +39,7 @@ def kind_of(n: int) -> str:
 
 def stream_of(writer: str, thread: int) -> str:
     """The stream that one thread of one writer logs to, and nobody else."""
-    return f"soak:{writer}:{thread}"
+    return f"{STREAMS}{writer}:{thread}"
 
 
 class Truth:
@@ -105,7 +106,7 @@ def compare(events: pl.DataFrame, truth: Path, *, powered_off: bool = False) -> 
     import polars as pl
 
     found = Found()
-    ours = events.filter(pl.col("stream").cast(pl.String).str.starts_with("soak:"))
+    ours = events.filter(pl.col("stream").cast(pl.String).str.starts_with(STREAMS))
     found.events = len(ours)
     _identities(events, found)
     _contents(ours, found)

@@ -20,7 +20,8 @@ WARM = (
     "eventlog.log.write.tables", "eventlog.log.keep.recover", "eventlog.log.keep.compact",
     "eventlog.log.keep.collect",
     "eventlog.log.create", "eventlog.log.read.reader", "eventlog.log.cache", "eventlog.log.parquet",
-    "eventlog_backends.local", "hashlib", "multiprocessing.util",
+    "eventlog_backends.local", "hashlib", "multiprocessing.util", "numpy.ma",
+    "pyarrow.compute", "pyarrow.parquet",
 )  # fmt: skip
 
 

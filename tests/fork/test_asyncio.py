@@ -10,6 +10,11 @@ import eventlog
 from tests.fork.scripts import rows
 
 
+async def another_task() -> None:
+    """Let the others go on: no pause, but what makes tasks take turns."""
+    await asyncio.sleep(0)
+
+
 def test_many_tasks_log_at_once(tmp_path: Path) -> None:
     log = eventlog.open(tmp_path / "log", ship_s=(0.01, 0.01))
 
@@ -19,7 +24,7 @@ def test_many_tasks_log_at_once(tmp_path: Path) -> None:
             point(1.0, n)
             if n % 10 == 0:
                 log.append(f"fact{n}", f"run:{task}")
-            await asyncio.sleep(0)
+            await another_task()
         await asyncio.to_thread(log.flush)
 
     async def main() -> None:
@@ -42,16 +47,18 @@ def test_a_cancelled_task_leaves_no_hole(tmp_path: Path) -> None:
     point = log.points("run:1", "loss")
     said: list[int] = []
 
-    async def train() -> None:
+    async def train(enough: asyncio.Event) -> None:
         while True:
             point(1.0, len(said))
             said.append(len(said))
-            await asyncio.sleep(0)
+            if len(said) == 100:
+                enough.set()
+            await another_task()
 
     async def main() -> None:
-        task = asyncio.create_task(train())
-        while len(said) < 100:
-            await asyncio.sleep(0)
+        enough = asyncio.Event()
+        task = asyncio.create_task(train(enough))
+        await enough.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -147,27 +147,33 @@ def test_forks_in_the_middle_of_threads_that_log(tmp_path: Path) -> None:
     run(tmp_path / "log", """
         log = open_log(ship_s=(0.01, 0.01))
         point = log.points("run:1", "loss")
-        stop = False
+        turns, turn, busy = 0, threading.Condition(), threading.Event()
         def work(base):
             n = 0
-            while not stop:
+            while turns < 12:
                 for _ in range(20):
                     point(1.0, base + n)
                     n += 1
                 log.append("fact", "run:1")
-                time.sleep(0.0002)
+                busy.set()
+                with turn:  # so much for each fork, that the log stays small
+                    turn.wait_for(lambda: n < 2_000 * (turns + 1) or turns == 12)
             totals.append(n)
         totals = []
         threads = [threading.Thread(target=work, args=(k * 10**8,)) for k in range(4)]
         for t in threads: t.start()
         for k in range(12):
+            busy.wait()
             if not (pid := os.fork()):
                 for n in range(500):
                     point(2.0, -1 - n)
                 log.append("child", "run:1")
                 os._exit(0)
             assert os.waitpid(pid, 0)[1] == 0
-        stop = True
+            busy.clear()
+            with turn:
+                turns = k + 1
+                turn.notify_all()
         for t in threads: t.join()
         log.append("count", "run:1", value=sum(totals))
     """)  # fmt: skip

@@ -8,6 +8,7 @@ Nobody decides here what became of a run: the lane gets a last fact, ``writer.di
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import os
@@ -46,7 +47,7 @@ class SyncReport:
         foreign: spools that another machine wrote; ``eventlog sync --adopt`` takes them.
         failed: lane to what went wrong; its spool stays as it was.
         lost_rows, lost_bytes: what a power cut left unreadable, beyond the last flush.
-        damaged_bytes: what the disk damaged in the middle of what a dead writer left.
+        damaged_bytes: facts of a dead writer that are not what was written, with no power cut.
     """
 
     recovered: list[str] = field(default_factory=list)
@@ -158,6 +159,7 @@ def _recover(
 
     spool = Spool.open_dead(directory, held)
     try:
+        _name_damage(spool.damage)
         spool.unreadable = unreadable(spool)
         spool.lost_rows += len(spool.unreadable)
         shipper = Shipper.resume(spool, reader.backend)
@@ -223,8 +225,8 @@ def _say_died(spool: Spool, shipper: Shipper) -> None:
     data = {"lane": spool.lane, "host": who.host, "pid": who.pid}
     if spool.lost_rows or spool.lost_bytes:
         data |= {"lost_rows": spool.lost_rows, "lost_bytes": spool.lost_bytes}
-    if spool.damaged_bytes:
-        data |= {"damaged_bytes": spool.damaged_bytes}
+    if spool.damage:
+        data |= {"damaged_bytes": _size(spool.damage)}
     text = json.dumps(data, separators=(",", ":"))
     spool.append(None, DIED, f"lane:{spool.lane}", None, None, None, text)
 
@@ -232,21 +234,31 @@ def _say_died(spool: Spool, shipper: Shipper) -> None:
 def _name_losses(spool: Spool, report: SyncReport) -> None:
     report.lost_rows += spool.lost_rows
     report.lost_bytes += spool.lost_bytes
-    report.damaged_bytes += spool.damaged_bytes
+    report.damaged_bytes += _size(spool.damage)
     if spool.lost_rows or spool.lost_bytes:
         logger.warning(
-            "%s: %d points and %d bytes of facts at the end of what it left did not survive",
+            "%s: of what it left %d points and %d bytes of facts did not survive",
             spool.lane,
             spool.lost_rows,
             spool.lost_bytes,
         )
-    if spool.damaged_bytes:
+
+
+def _size(damage: list[ff.Damaged]) -> int:
+    return sum(each.end - each.start for each in damage)
+
+
+def _name_damage(damage: list[ff.Damaged]) -> None:
+    """Each file that the disk damaged, whether or not what is whole can be shipped now."""
+    for copy, ranges in itertools.groupby(damage, key=lambda each: each.copy):
+        found = list(ranges)
         logger.error(
-            "%s: the disk damaged %d bytes among its facts; what was whole before and behind them "
-            "is in the log. Look at the disk; a copy of the damaged file lies in %s",
-            spool.lane,
-            spool.damaged_bytes,
-            spool.directory.parent / ".damaged",
+            "%s: %s are damaged or torn: the facts in them are lost, and points whose names they "
+            "held; what is whole before and behind them is shipped. The file as it was found is "
+            "kept as %s. Look at the disk; delete the copy when you need it no longer.",
+            found[0].path,
+            ", ".join(f"bytes {each.start}-{each.end - 1}" for each in found),
+            copy,
         )
 
 

@@ -35,7 +35,7 @@ def _facts(path: Path) -> Iterator[Damage]:
             return
         again = _read(path)
         if again == raw:  # else its writer was in the middle of a frame
-            what = f"the frame at byte {end} of {len(raw)} is torn; what lies beyond is not read"
+            what = f"the frame at byte {end} of {len(raw)} is damaged or torn"
             yield Damage(str(path), what, _REMEDY)
             return
         raw = again

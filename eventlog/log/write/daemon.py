@@ -7,12 +7,14 @@ once a minute while something fails, and goes on trying.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from eventlog.errors import Denied, EventlogError, SpoolError, Unavailable
+from eventlog.errors import Denied, EventlogError, NotCreateOnly, SpoolError, Unavailable
+from eventlog.log.write import warned
 
 if TYPE_CHECKING:
     from eventlog.log.write.ship import Shipper
@@ -22,10 +24,10 @@ logger = logging.getLogger("eventlog")
 TICK_S = 0.1
 BIG_ROWS = 65_536
 BIG_FACT_BYTES = 4 * 1024 * 1024
-WARN_EVERY_S = 60.0
 RETRY_S = (0.5, 15.0)
 FLIGHT_S = 0.005
-SAY_AFTER_S = 1.0
+SAY_AFTER_S = 1.0  # that somebody who ends the lane has waited
+LOOK_S = 1.0  # between two looks whether the thread is alive
 
 
 class Daemon(threading.Thread):
@@ -62,7 +64,6 @@ class Daemon(threading.Thread):
         self._next_try = 0.0
         self._pause = ship_s[0]
         self._shipped_at = time.monotonic()
-        self._warned_at = -WARN_EVERY_S
 
     def ship_now(self, timeout_s: float, *, final: bool = False) -> None:
         """Ship everything that is there by now; raises the store's error once time is up.
@@ -76,15 +77,16 @@ class Daemon(threading.Thread):
             self._asked += 1
             asked, self._failure, self._next_try = self._asked, None, 0.0
             self._state.notify_all()
-            said = not final
+            say_at = time.monotonic() + SAY_AFTER_S if final else math.inf
             while self._served < asked and self.is_alive():
-                left = deadline - time.monotonic()
+                now = time.monotonic()
+                left = deadline - now
                 if left <= 0 or isinstance(self._failure, Denied):
                     break
-                self._state.wait(min(left, SAY_AFTER_S))
-                if not said and self._served < asked and left > SAY_AFTER_S:
-                    said = True
-                    self._say_waiting(left - SAY_AFTER_S)
+                if now >= say_at:
+                    say_at = math.inf
+                    self._say_waiting(left)
+                self._state.wait(min(left, say_at - now, LOOK_S))
             if self._served >= asked:
                 return
             failure = self._failure
@@ -96,8 +98,8 @@ class Daemon(threading.Thread):
     def _say_waiting(self, left_s: float) -> None:
         """Somebody looks at a script that is done and does not end."""
         logger.warning(
-            "waiting up to %.0f s for %s to take the last events; they are safe in %s, and Ctrl-C "
-            "leaves them to the next process that uses the log",
+            "waiting up to %.0f s for %s to take the last events. They are safe in %s: Ctrl-C "
+            "leaves them to the next process that uses the log, or to `eventlog sync`.",
             left_s,
             self._shipper.backend.url,
             self._shipper.spool.directory,
@@ -193,17 +195,31 @@ class Daemon(threading.Thread):
             self._warn(error)
 
     def _warn(self, error: Exception) -> None:
-        now = time.monotonic()
-        if now - self._warned_at < WARN_EVERY_S:
+        url = self._shipper.backend.url
+        if not warned.due(f"away {url}"):  # of all writers to the store one says it
             return
-        self._warned_at = now
         expected = isinstance(error, EventlogError | OSError)
-        passes = isinstance(error, Unavailable | SpoolError)
         logger.warning(
-            "events cannot be shipped to %s now: %s. They are kept in %s and are sent %s.",
-            self._shipper.backend.url,
+            "events cannot be shipped to %s now: %s. They are kept in %s. %s",
+            url,
             str(error).rstrip(".") or type(error).__name__,
             self._shipper.spool.directory,
-            "when it answers" if passes else "once that is put right",
+            _what_to_do(error),
             exc_info=None if expected else error,
         )
+
+
+def _what_to_do(error: Exception) -> str:
+    """What the user has to do for events that wait, and what becomes of them then."""
+    if isinstance(error, Unavailable):
+        return "Nothing has to be done: they are sent when it answers."
+    if isinstance(error, Denied):
+        return (
+            "It is tried again until this process ends. Where it needs other credentials, they are "
+            "sent by the next process that uses the log with them, or by `eventlog sync`."
+        )
+    if isinstance(error, NotCreateOnly):
+        return "They are not sent: open the log in a store that can hold one, and log there."
+    if isinstance(error, EventlogError | OSError):
+        return "They are sent once that is put right."
+    return "It is tried again; please report this with the lines below."

@@ -21,6 +21,7 @@ import bisect
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -48,6 +49,21 @@ class Framed(NamedTuple):
     end: int
 
 
+class Damaged(NamedTuple):
+    """Bytes of a dead writer's file that are not what was written.
+
+    Attributes:
+        path: the file.
+        start, end: the bytes.
+        copy: where the file was kept as it was found.
+    """
+
+    path: Path
+    start: int
+    end: int
+    copy: Path
+
+
 def frame(record: Record) -> bytes:
     """The record as one frame."""
     payload = _encode(record)
@@ -57,37 +73,61 @@ def frame(record: Record) -> bytes:
 def parse(raw: bytes, at: int = 0) -> tuple[list[Framed], int]:
     """The records from byte ``at`` up to the first frame that is not whole, and where that is."""
     found: list[Framed] = []
-    while (whole := _whole(raw, at)) is not None:
-        payload, end = whole
-        if payload is not None:
-            found.append(Framed(_decode(payload), end))
-        at = end
+    for frame in _frames(raw, at):
+        if not frame.void:
+            found.append(Framed(_decode(raw[at + _FRAME.size : frame.end]), frame.end))
+        at = frame.end
     return found, at
 
 
-def _whole(raw: bytes, at: int) -> tuple[bytes | None, int] | None:
-    """The payload (None of a void frame) and the end of the frame at ``at``, if it is whole."""
+class _Frame(NamedTuple):
+    void: bool
+    end: int
+
+
+def _frames(raw: bytes, at: int) -> Iterator[_Frame]:
+    """The frames from byte ``at`` up to the first that is not whole."""
+    while (frame := _whole(raw, at)) is not None:
+        yield frame
+        at = frame.end
+
+
+def _whole(raw: bytes, at: int) -> _Frame | None:
+    """The frame at ``at``, if it is whole."""
     if at + _FRAME.size > len(raw):
         return None
     magic, length, checksum = _FRAME.unpack_from(raw, at)
     end = at + _FRAME.size + length
-    payload = raw[at + _FRAME.size : end]
-    if magic not in (_MAGIC, _VOID) or end > len(raw) or zlib.crc32(payload) != checksum:
+    if magic not in (_MAGIC, _VOID) or end > len(raw):
         return None
-    return (payload if magic == _MAGIC else None), end
+    if zlib.crc32(raw[at + _FRAME.size : end]) != checksum:
+        return None
+    return _Frame(magic == _VOID, end)
 
 
 def damaged_ranges(raw: bytes) -> list[tuple[int, int]]:
-    """The byte ranges that are no frames, though whole frames follow them."""
+    """The byte ranges that are no frames, though whole frames follow them.
+
+    Each has room for the header of a void frame: where bytes are missing, a range takes a whole
+    frame in.
+    """
     found: list[tuple[int, int]] = []
-    _, at = parse(raw)
-    behind = at
+    behind = at = survey(raw)[1]
     while (behind := raw.find(_MAGIC, behind + 1)) >= 0:
-        if _whole(raw, behind) is not None:
+        if behind - at >= _FRAME.size and _whole(raw, behind) is not None:
             found.append((at, behind))
-            _, at = parse(raw, behind)
-            behind = at
+            behind = at = survey(raw, behind)[1]
     return found
+
+
+def survey(raw: bytes, at: int = 0) -> tuple[list[tuple[int, int]], int]:
+    """The void byte ranges among the frames from byte ``at`` on, and where the whole frames end."""
+    void: list[tuple[int, int]] = []
+    for frame in _frames(raw, at):
+        if frame.void:
+            void.append((at, frame.end))
+        at = frame.end
+    return void, at
 
 
 def void_header(raw: bytes, start: int, end: int) -> bytes:
@@ -150,22 +190,26 @@ class FactFile:
         self.close()
         return fresh
 
-    def mend(self, copy: Path) -> int:
-        """Void what the disk damaged between whole frames; how many bytes that is.
+    def mend(self, copy: Path) -> list[Damaged]:
+        """Void what the disk damaged between whole frames; all damage in the file, old and new.
 
-        Of a file that needs it a copy is kept first, for who wants to look into it.
+        Of a file that was damaged a copy is kept first, for who wants to look into it.
         """
         raw = self.read()
-        ranges = damaged_ranges(raw)
-        if ranges:
-            copy.parent.mkdir(mode=0o700, exist_ok=True)
-            write_durably(copy, raw)
+        void, end = survey(raw)
+        if end < len(raw) and (ranges := damaged_ranges(raw)):
+            _keep(copy, raw)
             with open(self.path, "r+b") as file:  # our own descriptor only appends
-                for start, end in ranges:
+                for start, stop in ranges:
                     file.seek(start)
-                    file.write(void_header(raw, start, end))
+                    file.write(void_header(raw, start, stop))
             sync_file(self.path)
-        return sum(end - start for start, end in ranges)
+            void, end = survey(self.read())
+        if end < len(raw):  # at the end of the file it stays as it is
+            void.append((end, len(raw)))
+            if not copy.exists():
+                _keep(copy, raw)
+        return [Damaged(self.path, *each, copy) for each in void]
 
     def _cut_back(self) -> None:
         try:
@@ -183,6 +227,16 @@ class FactFile:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _keep(copy: Path, raw: bytes) -> None:
+    """Keep a damaged file as it was found, beside those kept of it before."""
+    copy.parent.mkdir(mode=0o700, exist_ok=True)
+    name, number = copy.name, 1
+    while copy.exists():
+        number += 1
+        copy = copy.with_name(f"{name}-{number}")
+    write_durably(copy, raw)
 
 
 class Facts:

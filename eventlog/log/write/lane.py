@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from eventlog.backend import Backend
 from eventlog.errors import LogClosed, SpoolError, SpoolFull
 from eventlog.log.write import facts as ff
+from eventlog.log.write import warned
+from eventlog.log.write.backlog import Backlog
 from eventlog.log.write.daemon import Daemon
 from eventlog.log.write.identity import new_lane_id, remove_volatile_root, spool_root
 from eventlog.log.write.inside import inside_here
@@ -28,7 +30,7 @@ from eventlog.log.write.names import Names
 from eventlog.log.write.options import Options
 from eventlog.log.write.points import Rows
 from eventlog.log.write.ship import Shipper
-from eventlog.log.write.spool import NOT_HELD, Spool
+from eventlog.log.write.spool import Spool
 
 if TYPE_CHECKING:
     import mmap
@@ -37,13 +39,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("eventlog")
 
-BACKLOG_LIMIT = 10_000
 _RETRY_S = 0.1
-_WARN_EVERY_S = 60.0
 WAITING = (
     "Until there is room, new points are dropped and counted, and facts wait in memory: they are "
     "lost if this process is killed before."
 )
+DROPPING = "New facts are dropped now, as points are: the log will lack them, and say how many."
+AT_LIMIT = "Until there is room, new points are dropped and counted; facts are still kept."
 
 
 def _no_rows() -> Rows:
@@ -84,12 +86,10 @@ class Writer:
         self.spool: Spool | None = None
         self.shipper: Shipper | None = None
         self.daemon: Daemon | None = None
-        self.dropped_points = self.dropped_facts = 0
-        self._backlog: list[tuple[tuple[object, ...], bool, int]] = []
+        self.backlog = Backlog(self.root)
         self.announced: dict[str, int] = {}  # claims by chain that this process has announced
         self._lock = threading.RLock()
         self._retry_at = 0.0
-        self._warned_at: dict[str, float] = {}
 
     # -- the lane ----------------------------------------------------------------------------
 
@@ -185,97 +185,67 @@ class Writer:
     ) -> None:
         """One event into the spool. On a full disk it waits in memory, with a warning."""
         fields = (time_us, type_, stream, key, step, value, data)
-        spool = self.opened()
-        if self._backlog:
+        spool, backlog = self.opened(), self.backlog
+        if backlog.held:
             self.retry()
-        if not self._backlog:
+        if not backlog.held:
             try:
                 return spool.append(*fields, newest=newest)
             except OSError as error:
                 if self.options.strict:
                     raise SpoolFull(self._full(error)) from error
                 self._warn("full", f"{self._full(error)} {WAITING}")
-        if len(self._backlog) >= BACKLOG_LIMIT:
-            self.dropped_facts += 1
-            self._warn("dropping", f"{self._full('for too long')} Facts are dropped now, too.")
-            return None
-        at = fields if time_us is not None else (time.time_ns() // 1000, *fields[1:])
-        self._hold(spool, at, newest)
+        if not backlog.hold(spool, fields, newest):
+            why = f"{len(backlog.held)} facts wait in memory, and more may not"
+            self._warn("dropping", f"{self._full(why)} {DROPPING}", logging.ERROR)
         return None
-
-    def _hold(self, spool: Spool, fields: tuple[object, ...], newest: bool) -> None:
-        """Keep a fact in memory; points that come after it are not shipped before it."""
-        with self._lock:
-            row = spool.points.taken()
-            spool.held_row = min(spool.held_row, row)
-            self._backlog.append((fields, newest, row))
 
     def drop(self, count: int, error: SpoolFull) -> None:
         """Do without ``count`` points, as there is no room; where that is strict, raise instead."""
         if self.options.strict:
             raise error
         self._warn("full", f"{error} {WAITING}")
-        with self._lock:
-            self.dropped_points += count
+        self.backlog.drop(count)
 
     def later(self, rows: Rows, count: int) -> bool:
         """Make room for ``count`` more rows; False when they must be dropped (they are counted)."""
         spool = self.opened()
         if self.cell[0] is not rows and self.cell[0].capacity:
             return True
-        now = time.monotonic()
-        if now >= self._retry_at:
-            try:
-                if spool.size_bytes() > self.options.spool_limit_bytes:
-                    raise OSError(errno.EDQUOT, "the spool has reached its limit")
-                spool.grow(rows)
+        if time.monotonic() >= self._retry_at:
+            if self._grow(spool, rows):
                 return True
-            except OSError as error:
-                self._retry_at = now + _RETRY_S
-                self.cell[0] = _no_rows()
-                message = self._full(error)
-                if self.options.strict:
-                    raise SpoolFull(message) from error
-                self._warn("full", f"{message} {WAITING}")
-        if self.options.strict:
+        elif self.options.strict:
             raise SpoolFull(self._full("no room since a moment ago"))
-        with self._lock:
-            self.dropped_points += count
+        self.backlog.drop(count)
         return False
+
+    def _grow(self, spool: Spool, rows: Rows) -> bool:
+        """A new file for points; False, and a warning, where there is no room for one."""
+        what, then = "full", WAITING
+        try:
+            if spool.size_bytes() > self.options.spool_limit_bytes:
+                what, then = "limit", AT_LIMIT
+                raise OSError(errno.EDQUOT, "the spool has reached its limit")
+            spool.grow(rows)
+        except OSError as error:
+            self._retry_at = time.monotonic() + _RETRY_S
+            self.cell[0] = _no_rows()
+            if self.options.strict:
+                raise SpoolFull(self._full(error)) from error
+            self._warn(what, f"{self._full(error)} {then}")
+            return False
+        return True
 
     def retry(self) -> None:
         """Write what a full disk refused, in its order, and say what had to be dropped."""
         spool = self.spool
-        if spool is None or not (self._backlog or self.dropped_points or self.dropped_facts):
+        if spool is None or not self.backlog:
             return
-        with self._lock:
-            try:
-                while self._backlog:
-                    fields, newest, row = self._backlog[0]
-                    spool.append(*fields, newest=newest, row=row)  # type: ignore[arg-type]
-                    self._backlog.pop(0)
-                    spool.held_row = self._backlog[0][2] if self._backlog else NOT_HELD
-                if time.monotonic() > self._retry_at + _RETRY_S:
-                    self._report_dropped(spool)
-            except OSError:
-                return
-
-    def _report_dropped(self, spool: Spool) -> None:
-        points, facts = self.dropped_points, self.dropped_facts
-        if points or facts:
-            data = f'{{"points":{points},"facts":{facts}}}'
-            stream = f"lane:{spool.lane}"
-            spool.append(None, "lane.dropped", stream, None, None, None, data)
-            with self._lock:
-                self.dropped_points -= points
-                self.dropped_facts -= facts
-            logger.warning(
-                "%d points and %d facts were dropped while there was no room in %s; the log says "
-                "so too, in a lane.dropped",
-                points,
-                facts,
-                self.root,
-            )
+        with self._lock, contextlib.suppress(OSError):
+            self.backlog.write(spool)
+            if time.monotonic() > self._retry_at + _RETRY_S:
+                self.backlog.report(spool)
 
     def _full(self, why: object) -> str:
         return (
@@ -283,11 +253,9 @@ class Writer:
             f"spool_limit_bytes and look whether {self.backend.url} can be reached."
         )
 
-    def _warn(self, what: str, message: str) -> None:
-        now = time.monotonic()
-        if now - self._warned_at.get(what, -_WARN_EVERY_S) >= _WARN_EVERY_S:
-            self._warned_at[what] = now
-            logger.warning("%s", message)
+    def _warn(self, what: str, message: str, level: int = logging.WARNING) -> None:
+        if warned.due(f"{what} {self.root}"):
+            logger.log(level, "%s", message)
 
     # -- safety ------------------------------------------------------------------------------
 
@@ -297,8 +265,8 @@ class Writer:
         if spool is None:
             return
         self.retry()
-        if self._backlog:
-            raise SpoolFull(self._full(f"{len(self._backlog)} facts wait in memory"))
+        if self.backlog.held:
+            raise SpoolFull(self._full(f"{len(self.backlog.held)} facts wait in memory"))
         spool.sync(spool.end())
 
     def ship(self, timeout_s: float) -> None:
@@ -327,34 +295,43 @@ class Writer:
             self.retry()
             self.closed = True
             self.cell[0] = _no_rows()
-            if self._backlog:
-                logger.warning("%s", self._full(f"{len(self._backlog)} facts are lost"))
-                self.dropped_facts += len(self._backlog)
-                self._backlog.clear()
-                assert self.spool is not None
-                self.spool.held_row = NOT_HELD
             spool, daemon = self.spool, self.daemon
+            lost = self.backlog.give_up(spool) if spool is not None else 0
         if spool is None or daemon is None:
             return
+        if lost:
+            logger.warning("%s", self._full(f"{lost} facts are lost"))
         with contextlib.suppress(OSError):
-            self._report_dropped(spool)
+            self.backlog.report(spool, last=True)
         spool.finish()
         try:
             self._refuse_in_handler(spool)
             daemon.ship_now(timeout_s, final=True)
             daemon.join(timeout_s)
             spool.delete()
-        except Exception as error:
-            logger.warning(
-                "the log was closed before %s took all events (%s). What is left lies in %s and "
-                "is shipped by the next process that opens the log, or by `eventlog sync`.",
-                self.backend.url,
-                error,
-                spool.directory,
-            )
-            # It may still wait for the store, with our files in use and our lock held.
-            daemon.stop(then=spool.close)
-        self.spool = self.shipper = self.daemon = None
+        except BaseException as error:
+            self._leave(spool, daemon, error)
+            if not isinstance(error, Exception):  # Ctrl-C: somebody will not wait
+                raise
+        finally:
+            self.spool = self.shipper = self.daemon = None
+
+    def _leave(self, spool: Spool, daemon: Daemon, error: BaseException) -> None:
+        """Let go of a spool that holds what the store has not taken."""
+        url, why = self.backend.url, ""
+        if not isinstance(error, Exception):
+            why = f" ({type(error).__name__})"
+        elif warned.due(f"away {url}"):
+            why = f" ({str(error).rstrip('.')})"
+        logger.warning(
+            "the log was closed before %s took all events%s. What is left lies in %s and is "
+            "shipped by the next process that uses the log, or by `eventlog sync`.",
+            url,
+            why,
+            spool.directory,
+        )
+        # It may still wait for the store, with our files in use and our lock held.
+        daemon.stop(then=spool.close)
 
 
 def _without_gil() -> bool:
@@ -377,8 +354,12 @@ if hasattr(os, "register_at_fork"):
 
 def close_all() -> None:
     """Close every open writer of this process; called when the interpreter exits."""
+    timeout_s = 30.0
     for writer in list(_WRITERS):
-        writer.close(30.0)
+        try:
+            writer.close(timeout_s)
+        except KeyboardInterrupt:  # who will not wait for this store waits for no other
+            timeout_s = 0.0
     remove_volatile_root()
 
 

@@ -65,9 +65,19 @@ def records(
             continue
         start = since.fact_byte if file.number == since.fact_file else 0
         end = until.fact_byte if file.number == until.fact_file else file.size
-        raw = file.read(min(start, end), end)  # a copy may be older than its own outbox
-        framed, stop = ff.parse(raw)
-        if stop != len(raw):
-            raise Damage(str(file.path), f"frame at byte {start + stop} is not what was written")
-        for record, at in framed:
-            yield file.number, record, start + at
+        # A copy of a spool may be older than its own outbox: then there is less than `since`.
+        for record, at in _framed(file, min(start, end), end):
+            yield file.number, record, at
+
+
+def _framed(file: ff.FactFile, start: int, end: int) -> list[ff.Framed]:
+    """The records in the bytes ``start:end`` of a file of facts, and the bytes after them."""
+    framed, length = ff.parse(file.read(start, end))
+    if start + length == end:
+        return [ff.Framed(record, start + at) for record, at in framed]
+    # What the disk damaged may begin before ``start``, among what was shipped.
+    framed, length = ff.parse(file.read(0, end))
+    if length != end:
+        what = f"the frame at byte {length} is not what was written"
+        raise Damage(str(file.path), what)
+    return [frame for frame in framed if frame.end > start]

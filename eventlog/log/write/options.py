@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from eventlog.errors import UsageError
 from eventlog.event import shown
 
 SPOOL_LIMIT_BYTES = 10 << 30
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # also what a Path makes of one
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,23 @@ class Options:
     def __post_init__(self) -> None:
         limit = self.spool_limit_bytes
         if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-            raise UsageError(f"spool_limit_bytes must be a number of bytes, not {shown(limit)}.")
-        if self.ship_s is not None and not _is_pause(self.ship_s):
             raise UsageError(
-                "ship_s must be two numbers of seconds, (first, longest), as (2, 15); not "
-                f"{shown(self.ship_s)}."
+                "spool_limit_bytes must be a whole number of bytes, 0 or more, such as 10 << 30; "
+                f"not {shown(limit)}."
             )
+        if self.spool is not None and _URL.match(os.fspath(self.spool)):
+            raise UsageError(
+                f"spool={os.fspath(self.spool)!r} must be a directory of this machine: events wait "
+                "there for the store."
+            )
+        if self.ship_s is None:
+            return
+        if not _is_pause(self.ship_s):
+            raise UsageError(
+                "ship_s must be two numbers of seconds, (first, longest), such as (2, 15), more "
+                f"than 0 and the second not below the first; not {shown(self.ship_s)}."
+            )
+        object.__setattr__(self, "ship_s", tuple(self.ship_s))  # options are a key: hashable
 
 
 def _is_pause(ship_s: object) -> bool:

@@ -25,7 +25,8 @@ from eventlog.log.write.durable import write_durably
 from eventlog.log.write.identity import Identity, boot_id, this_process
 from eventlog.log.write.lock import Held
 from eventlog.log.write.names import Names
-from eventlog.log.write.points import Points, Rows, last_written
+from eventlog.log.write.points import Points, Rows
+from eventlog.log.write.replay import replay
 
 NOT_HELD = 2**63
 
@@ -57,9 +58,9 @@ class Spool:
         self._forgotten_row = 0  # up to this row the store has everything
         self.held_row = NOT_HELD  # a fact that waits for room comes before this row
         self._suspect = False  # a sync failed and its files have not been copied yet
-        self.lost_bytes = 0  # of a dead writer: what lies beyond the first bad frame
+        self.lost_bytes = 0  # of a writer that the power left: what lies beyond a bad frame
         self.lost_rows = 0
-        self.damaged_bytes = 0  # of a dead writer: what the disk damaged among its facts
+        self.damage: list[ff.Damaged] = []  # of a dead writer: what the disk did to its facts
         self.unreadable: set[int] = set()  # of a dead writer: rows whose names are lost
         self.finished = False
         self._new_files = True  # names in the directory that are not synced yet
@@ -95,46 +96,11 @@ class Spool:
         try:
             spool.points.open_existing()
             spool.facts.open_existing()
-            spool._replay()
+            replay(spool, same_boot=held.writer.boot_id == boot_id())
         except BaseException:
             spool.close()
             raise
         return spool
-
-    def _replay(self) -> None:
-        """Read the facts; settle which rows count."""
-        marked = known = 0
-        for file in self.facts.files:
-            if self.writer.boot_id == boot_id():  # else what lies beyond the first may be anything
-                self.damaged_bytes += file.mend(self._damaged(file))
-            framed, end = ff.parse(file.read())
-            self.lost_bytes += file.size - end
-            file.size = end
-            for record, _ in framed:
-                if record[0] == ff.NAME:
-                    self.names.add(record[1], record[2], record[3])
-                elif record[0] == ff.DURABLE:
-                    marked = max(marked, record[1])
-                else:
-                    self.clock_us = max(self.clock_us, record[1])
-                    known = max(known, record[8])
-        rows = last_written(self.points.files)
-        if self.writer.boot_id == boot_id():
-            self.lost_rows = self.points.lost(max(marked, known))
-        else:
-            # The power went: a row beyond the last mark may be anything. What looks written there
-            # is counted, so that the loss has a name.
-            self.lost_rows = self.points.lost(marked) + max(0, rows - marked)
-            rows = min(rows, marked)
-        self.points.void_from(rows)
-        # A torn frame may end the last file: what recovery adds goes into a new one. It repeats the
-        # names, as it may outlive the files before it if this recovery dies half-way.
-        self.facts.begin(self.names.records())
-        self.durable = SpoolMark(self.facts.last.number, 0, rows)
-
-    def _damaged(self, file: ff.FactFile) -> Path:
-        """Where a copy of a damaged file is kept: beside the spools, and none of them."""
-        return self.directory.parent / ".damaged" / f"{self.lane}-{file.path.name}"
 
     def close(self) -> None:
         """Let go of all files and of the lock. The directory stays."""

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from eventlog.errors import Unavailable
 from eventlog.log import segment as sg
 from eventlog.log.keep import recover
 from eventlog.log.keep.seal import seal
 from eventlog.log.read.reader import LaneState
 from eventlog.log.write import facts as ff
+from eventlog.log.write.lock import sweep_unborn
 from eventlog.log.write.points import ROW_BYTES
 from eventlog_backends.memory import MemoryBackend
 from tests.log import lanes
 from tests.log.damage import cuts, flips
-from tests.log.spools import WORDS, leave, recovered, stored
+from tests.log.spools import WORDS, Hand, as_boot, leave, recovered, stored
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -102,10 +107,124 @@ def test_a_damaged_fact_costs_that_fact_alone(tmp_path: Path, at: int) -> None:
         damaged[range(starts[n], starts[n + 1])[at]] ^= 0x10
         report, found = spoils.recover(facts, bytes(damaged))
         assert found == [word for word in WORDS if word != framed[n].record[2]]
-        if n < len(framed) - 1:
-            assert report.damaged_bytes == starts[n + 1] - starts[n]
-            [copy] = (spoils.root / ".damaged").iterdir()
-            assert copy.read_bytes() == damaged
+        assert (report.damaged_bytes, report.lost_bytes) == (starts[n + 1] - starts[n], 0)
+        [copy] = (spoils.root / ".damaged").iterdir()
+        assert copy.name == f"lane-{facts.name}"
+        assert copy.read_bytes() == damaged
+
+
+def test_damage_at_the_very_end_is_no_power_cut_either(tmp_path: Path) -> None:
+    spoils = Spoils(tmp_path, 0)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    raw = spoils.raw(facts)[:-1]
+    report, _ = spoils.recover(facts, raw)
+    assert (report.damaged_bytes > 0, report.lost_bytes) == (True, 0)
+    [copy] = (spoils.root / ".damaged").iterdir()
+    assert copy.read_bytes() == raw
+
+
+def test_bytes_that_are_missing_or_too_many_hide_one_frame_at_most(tmp_path: Path) -> None:
+    spoils = Spoils(tmp_path, 0)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    raw = spoils.raw(facts)
+    framed, _ = ff.parse(raw)
+    starts = [0, *(end for _, end in framed)]
+    [first, second, _] = [n for n, (r, _) in enumerate(framed) if r[0] == ff.EVENT]
+    too_many = raw[: starts[first]] + b"abc" + raw[starts[first] :]
+    missing = raw[: starts[first]] + raw[starts[first + 1] - 3 :]
+    for damaged, lost in ((too_many, {"fact0"}), (missing, {"fact0", "fact1"})):
+        report, found = spoils.recover(facts, damaged)
+        assert second == first + 1
+        assert found == [word for word in WORDS if word not in lost]
+        assert report.damaged_bytes > 0
+
+
+def test_damage_that_begins_among_what_was_shipped_hides_nothing_behind_it(tmp_path: Path) -> None:
+    spoils = Spoils(tmp_path, 2)
+    [facts] = [f for f in spoils.files if f.name.startswith("facts")]
+    raw = bytearray(spoils.raw(facts))
+    framed, _ = ff.parse(bytes(raw))
+    ends = [end for _, end in framed]
+    facts_at = [n for n, (record, _) in enumerate(framed) if record[0] == ff.EVENT]
+    first, last = ends[facts_at[1] - 1], ends[facts_at[2] - 1]
+    raw[first:last] = bytes(last - first)  # a block of zeros from the second fact to the third
+    report, found = spoils.recover(facts, bytes(raw))
+    assert report.failed == {}
+    assert found == WORDS
+    assert report.damaged_bytes == last - first
+
+
+def test_damage_is_named_however_often_the_store_is_away(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Away(MemoryBackend):
+        away = True
+
+        def put_new(self, key: str, data: bytes) -> None:
+            if self.away and key.startswith("wal/"):
+                raise Unavailable("the store is away")
+            super().put_new(key, data)
+
+    store = lanes.a_log(Away())
+    hand = Hand(tmp_path)
+    hand.fact("first")
+    start = hand.spool.facts.last.size
+    hand.fact("second")
+    end = hand.spool.facts.last.size
+    hand.fact("third")
+    path = hand.spool.facts.last.path
+    hand.die()
+    raw = bytearray(path.read_bytes())
+    raw[end - 1] ^= 1
+    path.write_bytes(raw)
+    copy = tmp_path / ".damaged" / f"lane-{path.name}"
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.ERROR, logger="eventlog"):
+            assert "lane" in recovered(store, tmp_path).failed
+        [message] = [r.getMessage() for r in caplog.records if str(copy) in r.getMessage()]
+        assert f"{path}: bytes {start}-{end - 1} " in message
+        assert "Look at the disk" in message
+        assert [copy.read_bytes() == raw, len(list(copy.parent.iterdir()))] == [True, 1]
+    store.away = False
+    report = recovered(store, tmp_path)
+    assert (report.recovered, report.damaged_bytes) == (["lane"], end - start)
+    assert stored(store) == ["first", "third"]
+    died = [json.loads(str(row[8])) for row in lanes.contents(store) if row[3] == recover.DIED]
+    assert died[0]["damaged_bytes"] == end - start
+
+
+def test_after_a_power_cut_nothing_behind_a_bad_frame_counts(
+    tmp_path: Path, store: MemoryBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = Hand(tmp_path)
+    for n in range(3):
+        hand.fact(f"fact{n}")
+    path = hand.spool.facts.last.path
+    hand.die()
+    raw = bytearray(path.read_bytes())
+    [_, end, last] = [end for record, end in ff.parse(bytes(raw))[0] if record[0] == ff.EVENT]
+    raw[end - 1] ^= 1
+    path.write_bytes(raw)
+    as_boot(monkeypatch, "another boot")
+    report = recovered(store, tmp_path)
+    assert stored(store) == ["fact0"]
+    assert report.lost_bytes > last - end
+    assert report.damaged_bytes == 0
+    assert not (tmp_path / ".damaged").exists()
+
+
+def test_the_room_for_damaged_files_is_no_spool(tmp_path: Path, store: MemoryBackend) -> None:
+    room = tmp_path / ".damaged"
+    room.mkdir(parents=True)
+    (room / "lane-facts-00000000").write_bytes(b"as it was found")
+    os.utime(room, (0, 0))
+    (room / "lock").write_bytes(b"")
+    assert recover.lanes_in(tmp_path) == []
+    assert recover.pending_bytes(store, tmp_path) == 0
+    sweep_unborn(tmp_path)
+    assert recovered(store, tmp_path) == recover.SyncReport()
+    assert (room / "lane-facts-00000000").exists()
 
 
 def test_what_a_recovery_mended_stays_mended(tmp_path: Path) -> None:

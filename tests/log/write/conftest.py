@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from eventlog.log.write import warned
 from tests.log.spools import Hand
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No warning was given in the last minute."""
+    monkeypatch.setattr(warned, "_last", {})
 
 
 @pytest.fixture

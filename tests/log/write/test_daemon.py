@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from eventlog.errors import Denied, SpoolError, Unavailable
+from eventlog.errors import BackendError, Denied, NotCreateOnly, SpoolError, Unavailable
 from eventlog.log.create import ensure_log
 from eventlog.log.write import daemon as dm
+from eventlog.log.write import warned
 from eventlog.log.write.daemon import Daemon
 from eventlog_backends.memory import MemoryBackend
 from tests.log.spools import Hand, InFlight, shipper_of, stored
@@ -40,8 +42,13 @@ class Store(MemoryBackend):
 class Bench:
     """A spool with a daemon."""
 
-    def __init__(self, hand: Hand, ship_s: tuple[float, float] = (3600, 3600)) -> None:
-        self.hand, self.store = hand, Store()
+    def __init__(
+        self,
+        hand: Hand,
+        ship_s: tuple[float, float] = (3600, 3600),
+        store: Store | None = None,
+    ) -> None:
+        self.hand, self.store = hand, store or Store()
         self.prepared, self.shipped = 0, 0
         self.not_prepared: Exception | None = None
         self.shipper = shipper_of(hand, self.store)
@@ -178,10 +185,96 @@ def test_a_long_outage_warns_once_and_says_when_it_is_over(
         assert "takes what waited" in caplog.records[-1].getMessage()
 
 
+def test_two_writers_to_one_store_warn_once(
+    bench: Bench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Bench(Hand(tmp_path / "other", "other"), store=bench.store)
+    bench.store.error = Unavailable("the store is away")
+    with caplog.at_level(logging.WARNING, logger="eventlog"):
+        for each in (bench, other):
+            each.hand.point(1)
+            with pytest.raises(Unavailable):
+                each.daemon.ship_now(0.1)
+        other.daemon.stop()
+        other.daemon.join()
+    assert len(caplog.records) == 1
+    other.hand.spool.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (Unavailable("It is away."), "are sent when it answers"),
+        (Denied("The key may not write."), "Where it needs other credentials"),
+        (NotCreateOnly("It overwrites."), "open the log in a store that can hold one"),
+        (BackendError("There is no bucket."), "sent once that is put right"),
+        (ZeroDivisionError("a bug"), "please report this"),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_warning_says_what_the_user_has_to_do(
+    bench: Bench, caplog: pytest.LogCaptureFixture, error: Exception, advice: str
+) -> None:
+    bench.store.error = error
+    bench.hand.point(1)
+    with caplog.at_level(logging.WARNING, logger="eventlog"):
+        with pytest.raises(type(error)):
+            bench.daemon.ship_now(0.1)
+        until(lambda: caplog.records)
+    message = caplog.records[0].getMessage()
+    assert advice in message
+    assert ("when it answers" in message) == isinstance(error, Unavailable)
+    assert ".." not in message
+
+
+def test_an_outage_that_is_over_claims_nothing_that_it_cannot_know(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.store.error = Unavailable("the store is away")
+    bench.hand.point(1)
+    with caplog.at_level(logging.WARNING, logger="eventlog"):
+        with pytest.raises(Unavailable):
+            bench.daemon.ship_now(0.05)
+        bench.store.error = None
+        bench.daemon.ship_now(30)
+    assert "lost" not in caplog.text
+
+
+def waits_said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if "waiting up to" in r.getMessage()]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_who_ends_a_lane_is_told_once_that_the_store_keeps_it_waiting(
+    bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setattr(dm, "SAY_AFTER_S", 0.02)
+    bench.hand.point(1)
+    if silent:
+        bench.store.gate.clear()
+    bench.store.error = Unavailable("the store is away")
+    with caplog.at_level(logging.WARNING, logger="eventlog"), pytest.raises(Unavailable):
+        bench.daemon.ship_now(0.2, final=True)
+    [line] = waits_said(caplog)
+    assert bench.store.url in line
+    assert str(bench.hand.spool.directory) in line
+    assert "Ctrl-C" in line
+
+
+def test_nobody_is_told_of_a_wait_that_is_none(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.store.error = Unavailable("the store is away")
+    bench.hand.point(1)
+    with caplog.at_level(logging.WARNING, logger="eventlog"), pytest.raises(Unavailable):
+        bench.daemon.ship_now(0.1, final=True)  # many tries, and each wakes who waits
+    assert waits_said(caplog) == []
+
+
 def test_a_minute_later_it_warns_again(
     bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dm, "WARN_EVERY_S", 0.0)
+    monkeypatch.setattr(warned, "WARN_EVERY_S", 0.0)
     bench.store.error = Unavailable("the store is away")
     with caplog.at_level(logging.WARNING, logger="eventlog"):
         bench.hand.point(1)

@@ -17,6 +17,7 @@ from eventlog.errors import LogClosed, SpoolError, SpoolFull, Unavailable
 from eventlog.log.create import ensure_log
 from eventlog.log.read.reader import Reader
 from eventlog.log.write import facts as ff
+from eventlog.log.write import lane
 from eventlog.log.write import points as pt
 from eventlog.log.write.lane import Writer
 from eventlog.log.write.options import Options
@@ -83,8 +84,6 @@ def test_threads_that_write_first_at_once_share_one_lane(tmp_path: Path) -> None
 def test_a_signal_handler_that_writes_first_shares_the_lane(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eventlog.log.write import lane
-
     writer = a_writer(tmp_path)
     make, handled = lane.new_lane_id, list[int]()
 
@@ -182,7 +181,7 @@ def test_points_are_dropped_and_counted_while_the_disk_is_full(
         return writer.cell[0].capacity > 0
 
     until(lands)
-    until(lambda: writer.dropped_points == 0)
+    until(lambda: writer.backlog.points == 0)
     writer.ship(30)
     counted = [
         json.loads(row["data"])["points"]
@@ -222,7 +221,7 @@ def test_a_spool_at_its_limit_takes_no_more_points(
         for n in range(30_000):
             point(1.0, n)
     kept = 4_096 + 16_384
-    assert writer.dropped_points == 30_000 - kept
+    assert writer.backlog.points == 30_000 - kept
     assert "spool_limit_bytes" in caplog.text
     say(writer, "still takes facts")
     writer.close(30)
@@ -278,3 +277,53 @@ def test_two_may_close_at_once(writer: Writer) -> None:
     say(writer, "noted")
     in_threads(*[partial(writer.close, 30)] * 4)
     until(lambda: stored(writer.backend) == ["noted"])
+
+
+def interrupted(*_: object, **__: object) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_closing_leaves_everything_to_the_next(
+    writer: Writer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    say(writer, "noted")
+    daemon = writer.daemon
+    assert daemon is not None
+    daemon.ship_now = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        writer.close(30)
+    assert "by `eventlog sync`" in caplog.text
+    daemon.join(30)
+    assert recovered(writer.backend, tmp_path / "spool").failed == {}
+    assert stored(writer.backend) == ["noted"]
+
+
+def test_ctrl_c_at_the_exit_closes_the_other_writers_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    class Waiting(Writer):
+        def close(self, timeout_s: float) -> None:
+            waits.append(timeout_s)
+            raise KeyboardInterrupt
+
+    writers = [Waiting.__new__(Waiting) for _ in range(3)]
+    monkeypatch.setattr(lane, "_WRITERS", writers)
+    monkeypatch.setattr(lane, "remove_volatile_root", lambda: waits.append(-1.0))
+    lane.close_all()
+    assert waits == [30.0, 0.0, 0.0, -1.0]
+
+
+def test_the_reason_of_an_outage_is_not_said_again_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = Options(spool=tmp_path / "spool", ship_s=(3600, 3600))
+    writer = Writer(Away(), options, prepare=lambda: 0, after_ship=lambda: None)
+    say(writer, "noted")
+    with pytest.raises(Unavailable):
+        writer.ship(0.1)
+    until(lambda: "cannot be shipped" in caplog.text)
+    writer.close(0.05)
+    assert caplog.text.count("the store is away") == 1
+    assert ".)" not in caplog.text
