@@ -9,9 +9,19 @@ The public names:
 
     open           a log by its URL: a path, ``s3://bucket/prefix``, ``memory://name`` …
     Log            what `open` gives
+    Run            what ``log.run(…)`` gives: one training
     Event          one event, as Python values
     EventType      gives the payload of events of one name a shape and a version
     Position       how far a reader has come
+    start_run      begin a run and make it the active one, which these log to:
+    log_metric     … one point
+    log_metrics    … one point of each of some metrics
+    log_param      … a param
+    log_params     … params, nested as they may be
+    set_tag        … a tag
+    set_tags       … tags
+    active_run     … and which it is
+    end_run        … until its end
     hookimpl       marks a plugin's functions
     testing        the conformance kits for those who write backends and plugins
     __version__    of this package
@@ -51,10 +61,22 @@ if TYPE_CHECKING:
         VersionConflict,
     )
     from eventlog.event import Event, EventType
-    from eventlog.log.log import Log
-    from eventlog.log.log import open_log as open
     from eventlog.log.manifest import Position
     from eventlog.plugin import hookimpl
+    from eventlog.tracking.fluent import (
+        active_run,
+        end_run,
+        log_metric,
+        log_metrics,
+        log_param,
+        log_params,
+        set_tag,
+        set_tags,
+        start_run,
+    )
+    from eventlog.tracking.run import Run
+    from eventlog.tracking.tracker import Tracking as Log
+    from eventlog.tracking.tracker import open_log as open
 
 __version__ = "0.1.0"
 
@@ -76,26 +98,41 @@ __all__ = [
     "NotCreateOnly",
     "PluginError",
     "Position",
+    "Run",
     "SpoolError",
     "SpoolFull",
     "Unavailable",
     "UsageError",
     "VersionConflict",
     "__version__",
+    "active_run",
+    "end_run",
     "errors",
     "hookimpl",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
     "open",
+    "set_tag",
+    "set_tags",
+    "start_run",
     "testing",
 ]
 
-_HOMES = {
+_FLUENT = (
+    "active_run", "end_run", "log_metric", "log_metrics", "log_param", "log_params", "set_tag",
+    "set_tags", "start_run",
+)  # fmt: skip
+_HOMES = {name: f"eventlog.tracking.fluent:{name}" for name in _FLUENT} | {
     "Event": "eventlog.event:Event",
     "EventType": "eventlog.event:EventType",
-    "Log": "eventlog.log.log:Log",
+    "Log": "eventlog.tracking.tracker:Tracking",
     "Position": "eventlog.log.manifest:Position",
+    "Run": "eventlog.tracking.run:Run",
     "errors": "eventlog.errors",
     "hookimpl": "eventlog.plugin:hookimpl",
-    "open": "eventlog.log.log:open_log",
+    "open": "eventlog.tracking.tracker:open_log",
     "testing": "eventlog.testing",
 }
 

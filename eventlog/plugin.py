@@ -21,9 +21,10 @@ import pluggy
 from eventlog import hookspecs
 
 GROUP = "eventlog"  # of entry points
-BUILT_IN = {
-    "backends": "eventlog_backends.hooks"
-}  # as in pyproject; a bare checkout has no metadata
+BUILT_IN = {  # as in pyproject; a bare checkout has no metadata
+    "backends": "eventlog_backends.hooks",
+    "tracking": "eventlog.tracking.hooks",
+}
 
 hookimpl = pluggy.HookimplMarker(GROUP)
 logger = logging.getLogger(__name__)

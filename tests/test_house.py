@@ -29,7 +29,7 @@ AT_THE_ROOT = {
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "manager", "base", "common", "misc"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b")
 APPEND_PATH = [
-    *("eventlog", "eventlog.log.log", "eventlog.plugin", "eventlog_backends.hooks"),
+    *("eventlog", "eventlog.tracking.fluent", "eventlog.plugin", "eventlog_backends.hooks"),
     *("eventlog_backends.local", "eventlog_backends.memory", "eventlog_backends.s3"),
 ]
 

@@ -29,8 +29,12 @@ BUILD = "import sys; from hatchling import build; print(build.build_wheel(sys.ar
 LOOK = """
 import importlib.metadata, sys, eventlog
 dist = importlib.metadata.distribution("eventlog-ml")
-points = {p.group: p.value for p in dist.entry_points}
-assert points == {"console_scripts": "eventlog.cli:main", "eventlog": "eventlog_backends.hooks"}
+points = {(p.group, p.name): p.value for p in dist.entry_points}
+assert points == {
+    ("console_scripts", "eventlog"): "eventlog.cli:main",
+    ("eventlog", "backends"): "eventlog_backends.hooks",
+    ("eventlog", "tracking"): "eventlog.tracking.hooks",
+}
 assert dist.version == eventlog.__version__
 assert eventlog.UsageError.__module__ == "eventlog.errors"
 print(eventlog.__file__)

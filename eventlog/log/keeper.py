@@ -41,6 +41,11 @@ class Keeper:
         self._closed = False
         self._reader: Reader | None = None
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise LogClosed("the log is closed: open it again with eventlog.open().")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eventlog.backend import Backend, open_backend
+from eventlog.backend import Backend
 from eventlog.errors import UsageError
 from eventlog.event import DATA_LIMIT_BYTES, POINT_TYPE, Event, EventTypes, check_int64, check_name
 from eventlog.log.clock import checked_time, now_us, witnessed_us
@@ -19,7 +17,7 @@ from eventlog.log.shared import Shared, release, share, writers_of
 from eventlog.log.write import handles
 from eventlog.log.write.handles import PointHandle, as_float
 from eventlog.log.write.lane import Writer
-from eventlog.log.write.options import SPOOL_LIMIT_BYTES, Options
+from eventlog.log.write.options import Options
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,48 +29,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("eventlog")
 
-DEFAULT_URL = "./.eventlog"
 _OWN_TYPES = ("claim.", "lane.", "writer.")  # what the log itself appends
 
 
-def open_log(
-    url: str | os.PathLike[str] | None = None,
-    *,
-    strict: bool = False,
-    spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
-    spool: str | os.PathLike[str] | None = None,
-    ship_s: tuple[float, float] | None = None,
-) -> Log:
-    """Open a log. Touches neither disk nor network: the first write makes the log.
-
-    Args:
-        url: a path, ``file://``, ``s3://bucket/prefix``, ``memory://name`` …; None takes
-            ``$EVENTLOG_URL``, else ``./.eventlog``.
-        strict: raise on a full disk instead of warning and dropping points.
-        spool_limit_bytes: how much unshipped data may wait on local disk while the store is away.
-        spool: a local directory for unshipped events; None chooses one.
-        ship_s: (first, longest) seconds between two shipments to the store.
-
-    Logs of one URL and the same options share one writer in a process. Use a log as a context
-    manager, or `close` it; the interpreter's exit closes what is left open. What a dead process of
-    this machine left behind is shipped when the log is first written to or read.
-
-    Example:
-        >>> log = eventlog.open("s3://team/experiments")
-        >>> log.append("run.created", "run:1", data={"name": "baseline"})
-    """
-    where = os.fspath(url) if url is not None else os.environ.get("EVENTLOG_URL") or DEFAULT_URL
-    options = Options(
-        strict=strict,
-        spool_limit_bytes=spool_limit_bytes,
-        spool=Path(spool) if spool is not None else None,
-        ship_s=ship_s,
-    )
-    return Log(open_backend(where), options)
-
-
 class Log(Keeper):
-    """A log, open for appending and reading. Made by `open_log` (``eventlog.open``).
+    """A log, open for appending and reading. What ``eventlog.open`` gives is one, with runs.
 
     Attributes:
         backend: the store.

@@ -1,0 +1,1 @@
+"""What training code touches: runs, their metrics, params and tags, and experiments."""
