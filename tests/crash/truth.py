@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +24,6 @@ STREAMS = "soak:"  # how the streams of the writers' calls begin
 MANY_KEYS = tuple(f"m{n}" for n in range(5))
 FACT_TYPE, BIG_TYPE = "soak.fact", "soak.big"
 BIG_BYTES = 80_000
-_COUNTS = struct.Struct("@qq")
 
 
 def kind_of(n: int) -> str:
@@ -51,27 +49,28 @@ class Truth:
     """
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
-        size = THREADS * _COUNTS.size
+        size = THREADS * 2 * 8
         fd = os.open(path, os.O_RDWR | (os.O_CREAT | os.O_EXCL if fresh else 0), 0o600)
         try:
             if fresh:
                 os.ftruncate(fd, size)
-            self._map = mmap.mmap(fd, size)
+            # Each number is one aligned store: `struct.pack_into` clears its bytes first, and of
+            # who is killed in between it would say that no call ever returned.
+            self._counts = memoryview(mmap.mmap(fd, size)).cast("q")
         finally:
             os.close(fd)
 
     def returned(self, thread: int, calls: int) -> None:
         """So many calls of the thread have returned."""
-        struct.pack_into("@q", self._map, thread * _COUNTS.size, calls)
+        self._counts[thread * 2] = calls
 
     def flushed(self, thread: int, calls: int) -> None:
         """So many calls had returned before a flush began that has returned."""
-        struct.pack_into("@q", self._map, thread * _COUNTS.size + 8, calls)
+        self._counts[thread * 2 + 1] = calls
 
     def counts(self, thread: int) -> tuple[int, int]:
         """(returned, flushed) of a thread."""
-        found: tuple[int, int] = _COUNTS.unpack_from(self._map, thread * _COUNTS.size)
-        return found
+        return self._counts[thread * 2], self._counts[thread * 2 + 1]
 
     def total(self) -> int:
         """Calls of all threads."""
