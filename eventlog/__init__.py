@@ -12,6 +12,7 @@ The public names:
     Run            what ``log.run(…)`` gives: one training
     Event          one event, as Python values
     EventType      gives the payload of events of one name a shape and a version
+    View           a fold of events into a frame; subclass it for one of your own
     Position       how far a reader has come
     start_run      begin a run and make it the active one, which these log to:
     log_metric     … one point
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
         VersionConflict,
     )
     from eventlog.event import Event, EventType
+    from eventlog.face import Log
+    from eventlog.face import open_log as open
     from eventlog.log.manifest import Position
     from eventlog.plugin import hookimpl
     from eventlog.tracking.fluent import (
@@ -75,8 +78,7 @@ if TYPE_CHECKING:
         start_run,
     )
     from eventlog.tracking.run import Run
-    from eventlog.tracking.tracker import Tracking as Log
-    from eventlog.tracking.tracker import open_log as open
+    from eventlog.view import View
 
 __version__ = "0.1.0"
 
@@ -104,6 +106,7 @@ __all__ = [
     "Unavailable",
     "UsageError",
     "VersionConflict",
+    "View",
     "__version__",
     "active_run",
     "end_run",
@@ -127,12 +130,13 @@ _FLUENT = (
 _HOMES = {name: f"eventlog.tracking.fluent:{name}" for name in _FLUENT} | {
     "Event": "eventlog.event:Event",
     "EventType": "eventlog.event:EventType",
-    "Log": "eventlog.tracking.tracker:Tracking",
+    "Log": "eventlog.face:Log",
     "Position": "eventlog.log.manifest:Position",
     "Run": "eventlog.tracking.run:Run",
+    "View": "eventlog.view:View",
     "errors": "eventlog.errors",
     "hookimpl": "eventlog.plugin:hookimpl",
-    "open": "eventlog.tracking.tracker:open_log",
+    "open": "eventlog.face:open_log",
     "testing": "eventlog.testing",
 }
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventlog.event import POINT_TYPE
-from eventlog.log.log import Log
+from eventlog.face import DEFAULT_URL, Log, open_log
 from eventlog.log.progress import Progress, silent
-from eventlog.tracking.tracker import DEFAULT_URL, open_log
 
 if TYPE_CHECKING:
     import polars as pl

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eventlog.backend import Backend
     from eventlog.event import EventType
     from eventlog.log.log import Log
+    from eventlog.view import View
 
 hookspec = pluggy.HookspecMarker("eventlog")
 
@@ -36,6 +37,11 @@ def register_backends() -> dict[str, Callable[[str], Backend]]:  # type: ignore[
 @hookspec
 def register_event_types() -> list[EventType]:  # type: ignore[empty-body]
     """Event types, every version of each that a log may hold, with its upcast."""
+
+
+@hookspec
+def register_views() -> list[View]:  # type: ignore[empty-body]
+    """Views, each an instance of a subclass of `eventlog.View`."""
 
 
 @hookspec

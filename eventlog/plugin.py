@@ -24,6 +24,7 @@ GROUP = "eventlog"  # of entry points
 BUILT_IN = {  # as in pyproject; a bare checkout has no metadata
     "backends": "eventlog_backends.hooks",
     "tracking": "eventlog.tracking.hooks",
+    "views": "eventlog_views.hooks",
 }
 
 hookimpl = pluggy.HookimplMarker(GROUP)

@@ -34,6 +34,7 @@ assert points == {
     ("console_scripts", "eventlog"): "eventlog.cli:main",
     ("eventlog", "backends"): "eventlog_backends.hooks",
     ("eventlog", "tracking"): "eventlog.tracking.hooks",
+    ("eventlog", "views"): "eventlog_views.hooks",
 }
 assert dist.version == eventlog.__version__
 assert eventlog.UsageError.__module__ == "eventlog.errors"

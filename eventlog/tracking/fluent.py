@@ -14,7 +14,7 @@ from typing import Any
 
 from eventlog.errors import UsageError
 from eventlog.tracking.run import Run, Status, Time
-from eventlog.tracking.tracker import Tracking, open_log
+from eventlog.tracking.tracker import Tracking
 
 _stack: ContextVar[tuple[Run, ...]] = ContextVar("eventlog_runs", default=())
 _begun: list[Run] = []  # by `start_run` in this process, of any context
@@ -128,5 +128,7 @@ def _forget(run: Run) -> None:
 def _log() -> Tracking:
     with _lock:
         if not _default or _default[0].closed:
-            _default[:] = [open_log()]
+            import eventlog
+
+            _default[:] = [eventlog.open()]
         return _default[0]

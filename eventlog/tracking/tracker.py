@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from eventlog.backend import Backend, open_backend
+from eventlog.backend import Backend
 from eventlog.errors import BackendError, EventlogError, UsageError
 from eventlog.event import check_name, shown
 from eventlog.log.log import Log
-from eventlog.log.write.options import SPOOL_LIMIT_BYTES, Options
+from eventlog.log.write.options import Options
 from eventlog.tracking import ending, experiments
 from eventlog.tracking.events import RunCreated, RunResumed
 from eventlog.tracking.ids import new_id, new_name
@@ -26,49 +26,11 @@ from eventlog.tracking.run import Run
 
 logger = logging.getLogger("eventlog")
 
-DEFAULT_URL = "./.eventlog"
 DEFAULT_EXPERIMENT = "default"
 RUN_ID = "EVENTLOG_RUN_ID"  # in the environment: the run that a rank joins
 KNOWN_S = 5.0  # for so long an experiment's name is not looked up again
 RETRY_S = (0.5, 30.0)
 CLOSE_WAIT_S = 10.0
-
-
-def open_log(
-    url: str | os.PathLike[str] | None = None,
-    *,
-    strict: bool = False,
-    spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
-    spool: str | os.PathLike[str] | None = None,
-    ship_s: tuple[float, float] | None = None,
-) -> Tracking:
-    """Open a log. Touches neither disk nor network: the first write makes the log.
-
-    Args:
-        url: a path, ``file://``, ``s3://bucket/prefix``, ``memory://name`` …; None takes
-            ``$EVENTLOG_URL``, else ``./.eventlog``.
-        strict: raise on a full disk instead of warning and dropping points.
-        spool_limit_bytes: how much unshipped data may wait on local disk while the store is away.
-        spool: a local directory for unshipped events; None chooses one.
-        ship_s: (first, longest) seconds between two shipments to the store.
-
-    Logs of one URL and the same options share one writer in a process. Use a log as a context
-    manager, or `close` it; the interpreter's exit closes what is left open. What a dead process of
-    this machine left behind is shipped when the log is first written to or read.
-
-    Example:
-        >>> log = eventlog.open("s3://team/experiments")
-        >>> with log.run("mnist", params={"lr": 1e-3}) as run:
-        ...     run.log({"loss": 0.25}, step=100)
-    """
-    where = os.fspath(url) if url is not None else os.environ.get("EVENTLOG_URL") or DEFAULT_URL
-    options = Options(
-        strict=strict,
-        spool_limit_bytes=spool_limit_bytes,
-        spool=Path(spool) if spool is not None else None,
-        ship_s=ship_s,
-    )
-    return Tracking(open_backend(where), options)
 
 
 class Tracking(Log):

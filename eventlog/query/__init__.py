@@ -1,0 +1,1 @@
+"""What analysis touches: views of the events, and questions to them."""
