@@ -165,7 +165,7 @@ def check_key(key: str) -> str:
     """The key itself, or `UsageError` where `is_key` is false."""
     if not is_key(key):
         raise UsageError(
-            f"{key!r} is no key: use A-Z a-z 0-9 . _ ~ @ = + , - between single slashes, up to "
+            f"{key!r} is no key. Use A-Z a-z 0-9 . _ ~ @ = + , - between single slashes, up to "
             "255 of them, the first one not a dot."
         )
     return key
@@ -221,8 +221,8 @@ def open_backend(url: str | os.PathLike[str]) -> Backend:
         raise _unknown_scheme(scheme, factories) from None
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"{scheme}:// needs the package {error.name}, which is not installed: "
-            f"pip install {error.name}"
+            f"{scheme}:// needs the package {error.name}, which is not installed. "
+            f"`pip install {error.name}` does it."
         ) from error
 
 

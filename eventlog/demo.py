@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,6 +52,7 @@ class Report:
         types: how many events of each type it holds.
         leaderboard: this demo's runs, best first.
         missing: what should be in the log and is not; empty if all is well.
+        option: what a command needs to look at the log: " --log URL", or "".
     """
 
     url: str
@@ -59,24 +61,6 @@ class Report:
     leaderboard: list[dict[str, Any]]
     missing: list[str] = field(default_factory=list)
     option: str = ""
-
-    def text(self) -> str:
-        """The report for people."""
-        import polars as pl
-
-        types = pl.DataFrame(list(self.types.items()), schema=["type", "events"], orient="row")
-        lines = [
-            "What the log holds:",
-            _printed(types),
-            f"This demo's runs by their last {ACCURACY}:",
-            _printed(pl.DataFrame(self.leaderboard)),
-            f"It lies in {self.url} ({self.size_bytes / 1000:,.0f} kB). Try next:",
-            f"  eventlog events{self.option} --type run.ended",
-            f"  eventlog tail{self.option}",
-            f"  eventlog compact{self.option} && eventlog verify{self.option}",
-        ]
-        lines += [f"MISSING: {what}" for what in self.missing]
-        return "\n".join(lines)
 
 
 def run_demo(url: str | None = None, *, progress: Progress = silent) -> Report:
@@ -95,7 +79,7 @@ def run_demo(url: str | None = None, *, progress: Progress = silent) -> Report:
         log.flush(remote=True)
         report = _look(log, expected)
     default = report.url in (DEFAULT_URL, "") or url is None
-    report.option = "" if default else f" --log {report.url}"
+    report.option = "" if default else f" --log {shlex.quote(report.url)}"
     return report
 
 
@@ -213,10 +197,3 @@ def _missing(events: pl.DataFrame, expected: dict[str, list[float]]) -> Iterator
         facts = sorted(mine.filter(pl.col("type") != POINT_TYPE)["type"].to_list())
         if facts != ["param.set", "param.set", "run.created", "run.ended"]:
             yield f"{stream}: its facts came back as {facts}"
-
-
-def _printed(frame: pl.DataFrame) -> str:
-    import polars as pl
-
-    with pl.Config(tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True, tbl_rows=-1):
-        return str(frame)

@@ -19,14 +19,53 @@
         ├── Unavailable                  no answer in time, or a passing fault: retrying is right
         └── NotCreateOnly                the store overwrites where it must refuse
 
-Messages say what happened, then what to do.
+Messages say what happened, then what to do; `EventlogError.lines` tells the two apart.
 """
 
 from __future__ import annotations
 
+import re
+from typing import ClassVar
+
+_SENTENCE_END = re.compile(r"(?<=[.!?…]) (?=[A-Z`'\"(])")
+
 
 class EventlogError(Exception):
-    """The root of the tree; catch it to catch everything that eventlog raises on purpose."""
+    """The root of the tree; catch it to catch everything that eventlog raises on purpose.
+
+    Args:
+        message: what happened, and in further sentences what to do.
+        remedy: what to do, where the message cannot be told apart by its sentences: somebody
+            else's words are in it, such as a server's. It becomes the message's end.
+
+    Attributes:
+        remedy: what to do, where it was given by itself; else "".
+    """
+
+    remedy: str = ""
+    _remedy_follows_colon: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", *, remedy: str = "") -> None:
+        super().__init__(f"{_sentence(message)} {remedy}" if remedy else message)
+        if remedy:
+            self.remedy = remedy
+
+    def lines(self) -> tuple[str, str]:
+        """What happened and what to do, in which people meet the error; the second may be ""."""
+        said = str(self).strip()
+        if self.remedy:
+            return said.removesuffix(self.remedy).rstrip(), self.remedy
+        what, *remedy = _SENTENCE_END.split(said, maxsplit=1)
+        if not remedy and self._remedy_follows_colon and ": " in what:
+            what, _, rest = said.rpartition(": ")
+            return _sentence(what), rest[:1].upper() + rest[1:]
+        return _sentence(what), "".join(remedy)
+
+
+def _sentence(text: str) -> str:
+    """The text with one full stop at its end."""
+    text = text.strip()
+    return text if not text or text.endswith(("!", "?", "…")) else f"{text.rstrip('.')}."
 
 
 class UsageError(EventlogError, ValueError):
@@ -40,9 +79,9 @@ class NotALog(EventlogError):
         lost_format: it holds one whose ``format.json`` is gone.
     """
 
-    def __init__(self, message: str, *, lost_format: bool = False) -> None:
+    def __init__(self, message: str, *, remedy: str = "", lost_format: bool = False) -> None:
         self.lost_format = lost_format
-        super().__init__(message)
+        super().__init__(message, remedy=remedy)
 
 
 class NewerFormat(EventlogError):
@@ -54,8 +93,12 @@ _SKIP = (
     "`eventlog verify` lists all that is damaged."
 )
 _RESTORE = (
-    "Restore it from a copy or a backup: the log cannot be read without it. The segments in wal/ "
-    "and data/ are untouched."
+    "Restore it from a copy or a backup: without its newest manifest a log cannot be read. The "
+    "segments in wal/ and data/ are untouched."
+)
+_REMAKE = (
+    "Restore it from a copy or a backup, or delete it and let `eventlog init --restore` make it "
+    "anew. The segments in wal/ and data/ are untouched."
 )
 
 
@@ -69,16 +112,17 @@ class Damage(EventlogError):
     def __init__(self, key: str, what: str, remedy: str = "") -> None:
         self.key = key
         self.what = what
-        self.remedy = remedy or (_RESTORE if _is_root(key) else _SKIP)
-        super().__init__(f"{key}: {what}. {self.remedy}")
+        super().__init__(f"{key}: {what}", remedy=remedy or _remedy_of(key))
 
     def __reduce__(self) -> tuple[type[Damage], tuple[str, str, str]]:
         return type(self), (self.key, self.what, self.remedy)
 
 
-def _is_root(key: str) -> bool:
-    """Whether nothing of a log can be read without the object."""
-    return key == "format.json" or key.startswith("manifest/")
+def _remedy_of(key: str) -> str:
+    """What helps; without the format file and the newest manifest nothing of a log can be read."""
+    if key == "format.json":
+        return _REMAKE
+    return _RESTORE if key.startswith("manifest/") else _SKIP
 
 
 class ForkedLane(Damage):
@@ -114,6 +158,8 @@ class Fenced(EventlogError):
 class SpoolError(EventlogError):
     """The local disk that holds unshipped events fails."""
 
+    _remedy_follows_colon = True
+
 
 class SpoolFull(SpoolError):
     """Local disk space for unshipped events has run out."""
@@ -121,6 +167,8 @@ class SpoolFull(SpoolError):
 
 class LogClosed(EventlogError):
     """The log was used after ``close()``."""
+
+    _remedy_follows_colon = True
 
 
 class PluginError(EventlogError):

@@ -11,7 +11,19 @@ import pytest
 
 import eventlog
 from eventlog import errors
-from eventlog.errors import Damage, EventlogError, ForkedLane, Missing, UsageError, VersionConflict
+from eventlog.errors import (
+    Damage,
+    Denied,
+    EventlogError,
+    ForkedLane,
+    LogClosed,
+    Missing,
+    NotALog,
+    SpoolFull,
+    Unavailable,
+    UsageError,
+    VersionConflict,
+)
 
 
 def tree(kind: type[Exception]) -> Iterator[type[Exception]]:
@@ -41,6 +53,8 @@ MADE = [
     VersionConflict("model:a", 1, 2),
     UsageError("no"),
     Missing("none"),
+    NotALog("none here", remedy="Make one.", lost_format=True),
+    Denied("it said: No. Go away.", remedy="Ask."),
 ]
 
 
@@ -50,6 +64,7 @@ def test_errors_survive_pickling_and_copying(error: EventlogError) -> None:
         assert type(twin) is type(error)
         assert str(twin) == str(error)
         assert twin.__dict__ == error.__dict__
+        assert twin.lines() == error.lines()
 
 
 def test_a_missing_object_is_shown_without_quotes() -> None:
@@ -63,3 +78,29 @@ def test_wrong_arguments_are_value_errors() -> None:
 def test_damage_names_its_place_and_a_remedy() -> None:
     assert str(MADE[0]).startswith("wal/x: a bit flipped. ")
     assert "eventlog verify" in str(MADE[0])
+
+
+@pytest.mark.parametrize("key", ["format.json", "manifest/000000000003.json"])
+def test_what_no_log_is_read_without_cannot_be_skipped(key: str) -> None:
+    damage = Damage(key, "it is cut")
+    assert "skip" not in damage.remedy
+    assert "untouched" in damage.remedy
+    assert ("init --restore" in damage.remedy) == (key == "format.json")
+
+
+@pytest.mark.parametrize(
+    ("error", "what", "remedy"),
+    [
+        (NotALog("../x is no log. Make one."), "../x is no log.", "Make one."),
+        (Unavailable("no answer.."), "no answer.", ""),
+        (UsageError("no such scheme: x"), "no such scheme: x.", ""),
+        (Denied("it said: No. Go away.", remedy="Ask."), "it said: No. Go away.", "Ask."),
+        (Damage("k", "cut", "Mend it. Now."), "k: cut.", "Mend it. Now."),
+        (SpoolFull("/x has no room (EIO: y): free it."), "/x has no room (EIO: y).", "Free it."),
+        (LogClosed("it is closed: open it."), "it is closed.", "Open it."),
+    ],
+)
+def test_an_error_tells_what_happened_from_what_to_do(
+    error: EventlogError, what: str, remedy: str
+) -> None:
+    assert error.lines() == (what, remedy)

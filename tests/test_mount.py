@@ -52,6 +52,20 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert network_type(tmp_path / "link" / "log", table) == "nfs"
 
 
+def test_a_place_that_may_not_be_looked_at_is_judged_by_what_is_above(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.exists
+
+    def exists(place: Path) -> bool:
+        if place.name == "shut":
+            raise PermissionError(13, "Permission denied", str(place))
+        return real(place)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    assert network_type(root / "home" / "shut", root.parent / "mounts") == "nfs4"
+
+
 def test_without_a_table_every_place_is_local(tmp_path: Path) -> None:
     assert network_type(tmp_path, tmp_path / "no table") is None
 

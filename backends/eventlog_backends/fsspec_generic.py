@@ -175,19 +175,20 @@ class FsspecBackend(Backend):
 
     def _meaning(self, key: str, error: Exception) -> Exception:
         names = {one.__name__ for one in type(error).__mro__}
-        if isinstance(error, ImportError):  # fsspec's own says which package to install
-            return UsageError(f"{self._parsed.scheme}:// needs a package that is missing: {error}")
-        said = self._parsed.redacted(f"{key} at {self.url}: {type(error).__name__}: {error}")
+        if isinstance(error, ImportError):
+            return _not_installed(self._parsed.scheme, error)
+        where = self.url if key == self.url else f"{key} at {self.url}"
+        said = self._parsed.redacted(f"{where}: {type(error).__name__}: {error}")
         status = getattr(error, "status_code", None) or getattr(error, "code", None)
         if names & _EXISTS or status == 412:
             return Exists(f"{self.url} already holds {key}")
         if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
             return Missing(f"{self.url} holds no {key}")
         if names & _DENIED or status in (401, 403):
-            return Denied(f"{said}. Check the credentials that this file system looks for.")
+            return Denied(said, remedy="Check the credentials that this file system looks for.")
         if isinstance(error, OSError) or (isinstance(status, int) and status >= 500):
-            return Unavailable(f"{said}. It is tried again.")
-        return BackendError(f"{said}.")
+            return Unavailable(said, remedy=f"Check that {self.url} can be reached.")
+        return BackendError(said, remedy="Check the URL and what this file system needs.")
 
 
 def _implementation(scheme: str) -> str:
@@ -199,8 +200,30 @@ def _implementation(scheme: str) -> str:
     place = known_implementations[scheme]["class"]
     package = place.partition(".")[0]
     if importlib.util.find_spec(package) is None:
-        raise UsageError(f"{scheme}:// needs the package {package}: pip install {package}")
+        raise _needs(scheme, package)
+    if package == "fsspec":  # its own are light, and only their import tells what they need
+        try:
+            importlib.import_module(place.rpartition(".")[0])
+        except ImportError as error:
+            raise _not_installed(scheme, error) from error
     return str(place)
+
+
+def _not_installed(scheme: str, error: ImportError) -> UsageError:
+    """What to install, by the name of the module that was not found."""
+    for one in (error, error.__cause__):
+        if isinstance(one, ImportError) and one.name:
+            return _needs(scheme, one.name.partition(".")[0])
+    return UsageError(
+        f"{scheme}:// needs a package that is missing", remedy=f"Its file system says: {error}"
+    )
+
+
+def _needs(scheme: str, package: str) -> UsageError:
+    return UsageError(
+        f"{scheme}:// needs the package {package}, which is not installed. "
+        f"`pip install {package}` does it."
+    )
 
 
 def _create_arguments(filesystem: Any, method: str) -> dict[str, object] | None:
@@ -234,7 +257,9 @@ def _seconds(value: object) -> float:
     except ValueError:
         deadline_s = 0.0
     if not 0 < deadline_s < float("inf"):
-        raise UsageError(f"deadline_s={value} is no number of seconds above 0.")
+        raise UsageError(
+            f"deadline_s={value} is no number of seconds above 0. Give one, such as 60."
+        )
     return deadline_s
 
 

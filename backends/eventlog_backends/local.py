@@ -238,7 +238,9 @@ class LocalBackend(Backend):
                     raise _exists(final) from None
                 break
         else:
-            raise BackendError(f"{folder} is removed as often as it is made; who does that?")
+            raise BackendError(
+                f"{folder} is removed as often as it is made. Find out who does that."
+            )
         self._make_durable(folder)
 
     def _make_durable(self, folder: str) -> None:
@@ -283,12 +285,12 @@ def directory_of(url: str) -> str:
     if url.lower().startswith("file:"):
         parts = urlsplit(url)
         if parts.query or parts.fragment or parts.netloc not in ("", "localhost"):
-            raise UsageError(f"{url!r} cannot be taken: write file:///absolute/path, or the path.")
+            raise UsageError(f"{url!r} cannot be taken. Write file:///absolute/path, or the path.")
         path = unquote(parts.path)
         if os.name == "nt":
             path = path.lstrip("/")
     if not path or "\0" in path:
-        raise UsageError(f"{url!r} names no directory.")
+        raise UsageError(f"{url!r} names no directory. Name one, such as ./.eventlog.")
     return os.path.abspath(os.path.expanduser(path) if path == url else path)
 
 

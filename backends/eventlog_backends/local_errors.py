@@ -19,10 +19,10 @@ _DENIED = {
     ),
 }
 _PASSING = {
-    errno.ESTALE: "the mount's server has forgotten the file. It is tried again",
-    errno.ETIMEDOUT: "the mount's server does not answer. It is tried again",
-    errno.EHOSTDOWN: "the mount's server is down. It is tried again",
-    errno.EHOSTUNREACH: "the mount's server cannot be reached. It is tried again",
+    errno.ESTALE: "the mount's server has forgotten the file",
+    errno.ETIMEDOUT: "the mount's server does not answer",
+    errno.EHOSTDOWN: "the mount's server is down",
+    errno.EHOSTUNREACH: "the mount's server cannot be reached",
     errno.EMFILE: "this process has too many files open. Raise the limit: `ulimit -n 4096`",
     errno.ENFILE: "the machine has too many files open. Raise `fs.file-max`",
 }
@@ -62,5 +62,5 @@ def _meaning(path: str, e: OSError) -> Exception:
     if number in _LASTING:
         return BackendError(f"{where}: {_LASTING[number]}.")
     if number == errno.ENAMETOOLONG:
-        return UsageError(f"{where}: the name is too long for this file system.")
+        return UsageError(f"{where}: the name is too long for this file system. Shorten it.")
     return BackendError(f"{where}: {e.strerror or e}.")

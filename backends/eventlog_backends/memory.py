@@ -64,7 +64,7 @@ class MemoryBackend(Backend):
     def __init__(self, url: str = "") -> None:
         name = url.removeprefix("memory://").strip("/")
         if "?" in name or "://" in name:
-            raise UsageError(f"{url!r} is no memory URL: write memory://name, without options.")
+            raise UsageError(f"{url!r} is no memory URL. Write memory://name, without options.")
         self.url = f"memory://{name or f'unnamed-{next(_unnamed)}'}"
 
     def __repr__(self) -> str:

@@ -44,7 +44,9 @@ class S3Backend(Backend):
 
     def __init__(self, url: str) -> None:
         if importlib.util.find_spec("s3fs") is None:
-            raise UsageError("s3:// needs s3fs: pip install 'eventlog-ml[s3]'")
+            raise UsageError(
+                "s3:// needs s3fs, which is not installed. `pip install 'eventlog-ml[s3]'` does it."
+            )
         self.options = S3Options.parse(url)
         self.url = self.options.url.shown
         # Now, as no thread can be started when a script's end ships its last events.

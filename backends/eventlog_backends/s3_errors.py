@@ -21,6 +21,7 @@ _KEYS = (
     "or AWS_PROFILE; for a public bucket add ?anon=true to the URL."
 )
 _POLICY = "The policy must allow s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket."
+_LOOK = "Check the log's URL and the server's own log."
 _DENIED = {
     "AccessDenied", "AllAccessDisabled", "AccountProblem", "ExpiredToken", "Forbidden",
     "InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "NotSignedUp", "TokenRefreshRequired",
@@ -70,9 +71,11 @@ def _answer(error: BaseException) -> tuple[str | None, int | None, str]:
 
 def _by_code(code: str, status: int, options: S3Options, what: str) -> EventlogError | None:
     if code in _DENIED or (status in (401, 403) and code not in _CLOCK):
-        return Denied(f"The S3 server refused to {what} ({code}). {_KEYS} {_POLICY}")
+        return Denied(f"The S3 server refused to {what} ({code})", remedy=f"{_KEYS} {_POLICY}")
     if code in _CLOCK:
-        return Denied(f"The S3 server refused to {what}: this machine's clock is off. Set it.")
+        return Denied(
+            f"The S3 server refused to {what}: this machine's clock is off", remedy="Set it."
+        )
     if code == "NoSuchBucket":
         where = options.endpoint_url or "AWS"
         return BackendError(
@@ -87,7 +90,7 @@ def _by_code(code: str, status: int, options: S3Options, what: str) -> EventlogE
     if code == "PreconditionFailed" or status == 412:
         return Exists(f"Cannot {what}: it already exists")
     if code in _BUSY_CODES or status in _BUSY_STATUS:
-        return Busy(f"The S3 server was too busy to {what} ({code}). It is tried again.")
+        return Busy(f"The S3 server was too busy to {what} ({code}).")
     return None
 
 
@@ -96,12 +99,14 @@ def _by_status(status: int, options: S3Options, what: str, said: str) -> Eventlo
         return Missing(f"Cannot {what}: it does not exist")
     if status == 501:
         return NotCreateOnly(
-            f"The S3 server lacks what it takes to {what} ({said}): no log can be there."
+            f"The S3 server lacks what it takes to {what} ({said})",
+            remedy="No log can be there. Use another store, or a directory.",
         )
     if status >= 500:
         return _unavailable(options, what, f"status {status}, {said}")
     return BackendError(
-        options.url.redacted(f"The S3 server refused to {what} ({status}, {said}).")
+        options.url.redacted(f"The S3 server refused to {what} ({status}, {said})"),
+        remedy=_LOOK,
     )
 
 
@@ -112,17 +117,17 @@ def _without_answer(error: BaseException, options: S3Options, what: str) -> Even
     if isinstance(error, FileNotFoundError):
         return Missing(f"Cannot {what}: it does not exist")
     if type(error).__name__ in _NO_CREDENTIALS:
-        return Denied(f"No credentials to {what} ({type(error).__name__}). {_KEYS}")
+        return Denied(f"No credentials to {what} ({type(error).__name__})", remedy=_KEYS)
     if isinstance(error, PermissionError):
-        return Denied(f"The S3 server refused to {what}. {_KEYS} {_POLICY}")
+        return Denied(f"The S3 server refused to {what}", remedy=f"{_KEYS} {_POLICY}")
     if isinstance(error, OSError) and error.errno in (errno.EBUSY, errno.EAGAIN):
-        return Busy(f"The S3 server was too busy to {what}. It is tried again.")
-    why = f"{type(error).__name__}: {error}"
+        return Busy(f"The S3 server was too busy to {what}.")
+    why, remedy = f"{type(error).__name__}: {error}", _LOOK
     if type(error).__name__ == "SSLError":
-        why += ". If the server's certificate is your own, set AWS_CA_BUNDLE to the file with it"
+        remedy = "If the server's certificate is your own, set AWS_CA_BUNDLE to the file with it."
     elif isinstance(error, OSError) or _of_the_network(error):
         return _unavailable(options, what, why)
-    return BackendError(options.url.redacted(f"Cannot {what}: {why}."))
+    return BackendError(options.url.redacted(f"Cannot {what}: {why}"), remedy=remedy)
 
 
 def _of_the_network(error: BaseException) -> bool:
@@ -138,12 +143,14 @@ def _is_precondition(error: BaseException) -> bool:
 
 def _unavailable(options: S3Options, what: str, why: str) -> Unavailable:
     where = options.endpoint_url or "AWS"
-    return Unavailable(options.url.redacted(f"Cannot {what}: {where}: {why}. It is tried again."))
+    said = options.url.redacted(f"Cannot {what}: {where}: {why}")
+    return Unavailable(said, remedy=f"Check that {where} can be reached.")
 
 
 def refusal(failed: dict[str, Any], options: S3Options, what: str) -> EventlogError:
     """What one line of a batch's ``Errors`` means."""
     code = str(failed.get("Code", ""))
     return _by_code(code, 0, options, what) or BackendError(
-        options.url.redacted(f"The S3 server refused to {what}: {code}, {failed.get('Message')}.")
+        options.url.redacted(f"The S3 server refused to {what}: {code}, {failed.get('Message')}"),
+        remedy=_LOOK,
     )

@@ -54,13 +54,14 @@ class S3Options:
     def parse(cls, text: str) -> S3Options:
         url = StoreURL.parse(text)
         bucket, _, root = url.place.partition("/")
-        if "@" in bucket:
+        # A secret with a slash in it ends up behind the bucket: only a colon tells of it.
+        if "@" in bucket or (":" in bucket and not bucket.startswith("arn:")):
             raise UsageError(
                 "s3:// URLs hold no credentials. Write s3://bucket/prefix, and keep the keys in "
                 "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile."
             )
         if not bucket:
-            raise UsageError(f"{url.shown} names no bucket: write s3://bucket/prefix.")
+            raise UsageError(f"{url.shown} names no bucket. Write s3://bucket/prefix.")
         given = {ALIASES.get(name, name): value for name, value in url.options.items()}
         if unknown := sorted(set(given) - set(KNOWN)):
             raise UsageError(
@@ -158,12 +159,14 @@ def _seconds(text: str | None) -> float:
     except ValueError:
         deadline_s = 0.0
     if not 0 < deadline_s < float("inf"):
-        raise UsageError(f"deadline_s={text} is no number of seconds above 0.")
+        raise UsageError(
+            f"deadline_s={text} is no number of seconds above 0. Give one, such as 30."
+        )
     return deadline_s
 
 
 def _keys(given: dict[str, str]) -> dict[str, str]:
     keys = {name: given[name] for name in ("key", "secret", "token") if given.get(name)}
     if keys and not {"key", "secret"} <= set(keys):
-        raise UsageError("The log's URL needs both key and secret, or neither of them.")
+        raise UsageError("The log's URL has one of key and secret. Give both, or neither of them.")
     return keys

@@ -40,7 +40,7 @@ class StoreURL:
             pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         except ValueError:
             raise UsageError(
-                "The log's URL cannot be read: check its host and its query."
+                "The log's URL cannot be read. Check its host and its query."
             ) from None
         options = dict(pairs)
         hidden = {value for name, value in pairs if is_secret(name) and value}
@@ -49,7 +49,7 @@ class StoreURL:
         if colon and password:
             hidden |= {password, unquote(password)}
         if len(options) < len(pairs):
-            raise UsageError(f"{parts.scheme}://{host}: an option is given twice.")
+            raise UsageError(f"{parts.scheme}://{host}: an option is given twice. Give it once.")
         scheme = url.partition("://")[0].lower()  # whole, also of a chain such as zip::s3://
         return cls(scheme, name + at + host + parts.path, options, frozenset(hidden))
 
@@ -63,11 +63,9 @@ class StoreURL:
     def redacted(self, text: str) -> str:
         """The text with every secret of the URL blotted out."""
         for secret in sorted(self.secrets, key=len, reverse=True):
+            found = re.escape(secret)
             # A short one may stand in any word: it is blotted out only where a URL has it.
             if len(secret) < LEAST_CHARACTERS:
-                text = text.replace(f":{secret}@", f":{HIDDEN}@").replace(
-                    f"={secret}", f"={HIDDEN}"
-                )
-            else:
-                text = text.replace(secret, HIDDEN)
+                found = rf"(?<=:){found}(?=@)|(?<==){found}(?![\w%.~+/-])"
+            text = re.sub(found, HIDDEN, text)
         return text

@@ -12,9 +12,8 @@ import click
 
 import eventlog
 from eventlog.cli import events, plugins, store
-from eventlog.cli.errors import hang_up, report, report_usage
+from eventlog.cli.errors import hang_up, report, report_usage, warn
 from eventlog.cli.settings import Settings, json_option, log_option
-from eventlog.cli.text import plain
 
 INTERRUPTED = 130
 
@@ -50,19 +49,20 @@ class Verbs(click.Group):
         """Run, and exit with 0 for done, 1 for found nothing or a failed check, 2 for usage."""
         with contextlib.suppress(AttributeError, ValueError):
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-        told = _Warnings()
+        as_json = "--json" in (sys.argv[1:] if args is None else args)
+        told = _Warnings(as_json)
         logging.getLogger("eventlog").addHandler(told)
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
         except click.ClickException as error:
-            code = report_usage(error, "--json" in (sys.argv[1:] if args is None else args))
+            code = report_usage(error, as_json)
         except BrokenPipeError:  # in the last flush
             hang_up()
             code = 0
         except OSError as error:  # a full disk behind the output
             hang_up()
-            code = report(error, False)
+            code = report(error, as_json)
         except (click.Abort, KeyboardInterrupt):
             click.echo("interrupted", err=True)
             code = INTERRUPTED
@@ -74,11 +74,13 @@ class Verbs(click.Group):
 class _Warnings(logging.Handler):
     """Prints what the library logs as lines on standard error, without tracebacks."""
 
-    def __init__(self) -> None:
+    def __init__(self, as_json: bool) -> None:
         super().__init__(logging.WARNING)
+        self._as_json = as_json
 
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(f"{record.levelname.lower()}: {plain(record.getMessage())}", err=True)
+        level, said = record.levelname.lower(), record.getMessage()
+        warn(said if self._as_json else f"{level}: {said}", self._as_json)
 
 
 def _plugin_commands() -> dict[str, click.Command]:

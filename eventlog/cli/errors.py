@@ -1,21 +1,23 @@
-"""Errors as people meet them: one line that says what, one line that says what to do."""
+"""Errors as people meet them: one line that says what, one line that says what to do.
+
+An error knows both lines (`EventlogError.lines`); here they are put as the command line spells
+them, and where an error knows no remedy the one of its kind is said.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import re
 import sys
 import traceback
 
 import click
 
 from eventlog import errors
-from eventlog.cli.text import plain
+from eventlog.cli.text import in_options, plain
 
 DEBUG = "EVENTLOG_DEBUG"
-_SENTENCE_END = re.compile(r"(?<=[.!?]) (?=[A-Z`'\"(])")
 _SHOW_MORE = f"{DEBUG}=1 in the environment shows where it happened."
 _REMEDIES: tuple[tuple[type[errors.EventlogError], str], ...] = (
     (errors.UsageError, "`eventlog --help` and `eventlog VERB --help` show what can be given."),
@@ -23,33 +25,21 @@ _REMEDIES: tuple[tuple[type[errors.EventlogError], str], ...] = (
     (errors.Unavailable, "Check the network and try again; nothing was lost."),
     (errors.Denied, "Check the credentials in your environment."),
 )
-_SAY_AFTER_COLON = (errors.SpoolError, errors.LogClosed, errors.NotALog)
 
 
 def split(error: BaseException) -> tuple[str, str]:
     """What happened, and what to do."""
-    if isinstance(error, errors.Damage):
-        return f"{error.key}: {error.what}.", in_options(error.remedy)
-    said = str(error).strip().replace("..", ".")
-    if isinstance(error, OSError) and not isinstance(error, errors.EventlogError):
+    if isinstance(error, errors.EventlogError):
+        what, todo = error.lines()
+        usual = (text for kind, text in _REMEDIES if isinstance(error, kind))
+        return what, in_options(todo) or next(usual, _SHOW_MORE)
+    said = str(error).strip()
+    if isinstance(error, OSError):
         return f"{error.strerror or said}{_at(error)}.", "Make room or access there and try again."
-    if not isinstance(error, errors.EventlogError):
-        return (
-            f"unexpected {type(error).__name__}: {said}",
-            f"This should not happen: {_SHOW_MORE} Please report it.",
-        )
-    what, *todo = _SENTENCE_END.split(said, maxsplit=1)
-    if not todo and isinstance(error, _SAY_AFTER_COLON):
-        what, _, rest = said.rpartition(": ")
-        what, todo = (f"{what}.", [rest[:1].upper() + rest[1:]]) if what else (said, [])
-    if todo:
-        return what, todo[0]
-    return what, next((text for kind, text in _REMEDIES if isinstance(error, kind)), _SHOW_MORE)
-
-
-def in_options(remedy: str) -> str:
-    """A remedy as the command line spells it."""
-    return remedy.replace("damage='skip'", "--skip-damage")
+    return (
+        f"unexpected {type(error).__name__}: {said}",
+        f"This should not happen: {_SHOW_MORE} Please report it.",
+    )
 
 
 def _at(error: OSError) -> str:
@@ -60,14 +50,24 @@ def report(error: BaseException, as_json: bool) -> int:
     """Print an error to standard error; the exit code that it means."""
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
-    what, todo = split(error)
-    code = 2 if isinstance(error, errors.UsageError) else 1
+    _print(type(error).__name__, *split(error), as_json)
+    return 2 if isinstance(error, errors.UsageError) else 1
+
+
+def _print(kind: str, what: str, todo: str, as_json: bool) -> None:
     if as_json:
-        told = {"error": type(error).__name__, "what": what, "todo": todo}
+        told = {"error": kind, "what": what, "todo": todo}
         click.echo(json.dumps(told, ensure_ascii=False), err=True)
     else:
         click.echo(f"error: {plain(what)}\n{plain(todo)}", err=True)
-    return code
+
+
+def warn(what: str, as_json: bool) -> None:
+    """Print to standard error what the answer lacks, or what somebody should look at."""
+    if as_json:
+        click.echo(json.dumps({"warning": what}, ensure_ascii=False), err=True)
+    else:
+        click.echo(plain(what), err=True)
 
 
 def report_usage(error: click.ClickException, as_json: bool) -> int:
@@ -77,12 +77,12 @@ def report_usage(error: click.ClickException, as_json: bool) -> int:
         return error.exit_code
     ctx = getattr(error, "ctx", None)
     command = ctx.command_path if ctx is not None else "eventlog"
-    todo = f"`{command} --help` shows what can be given."
-    if as_json:
-        told = {"error": "UsageError", "what": error.format_message(), "todo": todo}
-        click.echo(json.dumps(told, ensure_ascii=False), err=True)
-    else:
-        click.echo(f"error: {plain(error.format_message())}\n{todo}", err=True)
+    _print(
+        "UsageError",
+        error.format_message(),
+        f"`{command} --help` shows what can be given.",
+        as_json,
+    )
     return error.exit_code
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from eventlog.cli.errors import warn
 from eventlog.cli.progress import progress
 from eventlog.cli.settings import Settings, common
 from eventlog.cli.text import as_json, dim, fit, is_narrow, plain
@@ -96,8 +97,7 @@ def events(
         shown = _show(_in_order(_told(found, tell), limit), log.backend, settings.json)
     if settings.json:
         click.echo(f'{{"position":{snapshot.position.to_json()}}}')
-    for damage in snapshot.damage:
-        click.echo(f"left out: {plain(str(damage.key))}: {plain(damage.what)}", err=True)
+    _say_left_out(snapshot, settings.json)
     if not shown:
         if not settings.json:
             click.echo("no events match" if types or streams or keys else "no events", err=True)
@@ -125,6 +125,7 @@ def tail(settings: Settings, lines: int, after: Position | None, skip_damage: bo
         if lines:
             tables = snapshot.tables(_before(snapshot))
             _show(_in_order(tables, lines), reader.backend, settings.json)
+        _say_left_out(snapshot, settings.json)
     idle_s = REMOTE_IDLE_S if reader.backend.local_root is None else LOCAL_IDLE_S
     try:
         for table, position in follow(reader, after, idle_s=idle_s, damage=damage):
@@ -133,6 +134,11 @@ def tail(settings: Settings, lines: int, after: Position | None, skip_damage: bo
                 click.echo(f'{{"position":{position.to_json()}}}')
     except KeyboardInterrupt:  # how one ends it
         pass
+
+
+def _say_left_out(snapshot: Snapshot, as_json: bool) -> None:
+    for damage in (*snapshot.damage, *snapshot.gaps):
+        warn(f"left out: {damage.key}: {damage.what}", as_json)
 
 
 def _before(snapshot: Snapshot) -> Position | None:

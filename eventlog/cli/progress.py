@@ -30,7 +30,10 @@ class _Bar:
             self._last = what, done, total
             if self._shown is not None and self._task is not None:
                 self._shown.update(
-                    self._task, description=what, completed=min(done, total), total=total or None
+                    self._task,
+                    description=_counted(what, done, total),
+                    completed=min(done, total),
+                    total=total or None,
                 )
 
     def show(self) -> None:
@@ -40,13 +43,19 @@ class _Bar:
         with self._lock:
             what, done, total = self._last
             self._shown = Rich(console=Console(stderr=True), transient=True)
-            self._task = self._shown.add_task(what, completed=done, total=total or None)
+            counted = _counted(what, done, total)
+            self._task = self._shown.add_task(counted, completed=done, total=total or None)
             self._shown.start()
 
     def stop(self) -> None:
         with self._lock:
             if self._shown is not None:
                 self._shown.stop()
+
+
+def _counted(what: str, done: int, total: int) -> str:
+    """What is being done; how much of it is, where no bar can show that."""
+    return f"{what}: {done:,}" if done and not total else what
 
 
 @contextlib.contextmanager

@@ -8,12 +8,13 @@ import click
 
 from eventlog.cli.progress import progress
 from eventlog.cli.settings import Settings, common
-from eventlog.cli.text import as_json, count, plain, size
+from eventlog.cli.text import as_json, count, in_options, plain, print_table, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from eventlog.backend import Backend
+    from eventlog.demo import Report
     from eventlog.errors import Damage
     from eventlog.log.log import Log
 
@@ -51,7 +52,8 @@ def sync(ctx: click.Context, settings: Settings, adopt: bool) -> None:
     with settings.open() as log, progress("shipping"):
         report = log.sync(adopt=adopt)
         log.reader()  # where there was nothing to ship: is there a log at all?
-    lines = [f"shipped what {count(len(report.recovered), 'dead writer')} left"]
+    dead = count(len(report.recovered), "dead writer")
+    lines = [f"shipped what {dead} left" if report.recovered else "shipped nothing"]
     if report.alive:
         lines.append(f"{count(len(report.alive), 'writer')} still at work")
     if report.foreign:
@@ -77,7 +79,10 @@ def compact(ctx: click.Context, settings: Settings) -> None:
     `eventlog gc` then deletes what they replace. Both once more, and nothing but the events is left
     of processes that closed their log (in a store that is not on a local disk, after a day).
     """
-    with settings.open() as log, progress("compacting"):
+    with settings.open() as log, progress("compacting") as tell:
+        snapshot = log.reader().snapshot(damage="skip")
+        new = snapshot.count() - sum(file.rows for file in snapshot.manifest.files)
+        tell(f"compacting {count(new, 'event')}", 0, 0)
         report = log.compact()
     done = f"compacted {count(report.events, 'event')} of {count(report.segments, 'segment')}"
     into = f"into {count(len(report.written), 'file')}, version {report.version}"
@@ -101,9 +106,10 @@ def gc(ctx: click.Context, settings: Settings, dry_run: bool) -> None:
     with settings.open() as log, progress("collecting"):
         report = log.collect(dry_run=dry_run)
     sorts = {"segments": "segment", "data": "data file", "manifests": "manifest", "blobs": "blob"}
-    gone = ", ".join(count(len(getattr(report, sort)), one) for sort, one in sorts.items())
+    found = {one: len(getattr(report, sort)) for sort, one in sorts.items()}
+    gone = ", ".join(count(number, one) for one, number in found.items() if number)
     verb = "would delete" if dry_run else "deleted"
-    line = f"{verb} {gone}: {size(report.size_bytes)}"
+    line = f"{verb} {gone}: {size(report.size_bytes)}" if gone else f"{verb} nothing"
     _answer(settings, report, line, *_damage_lines(report.damage))
     if report.damage:
         ctx.exit(1)
@@ -122,10 +128,14 @@ def verify(ctx: click.Context, settings: Settings) -> None:
     checked = f"{count(report.objects, 'object')}, {size(report.size_bytes)}"
     found = count(len(report.damage), "damage", "damages") if report.damage else "no damage"
     line = f"checked {count(report.events, 'event')} in {checked}: {found}"
-    lines = [f"not in the store yet: what {lane} has in its spool here" for lane in waiting]
+    lines = [f"maybe not in the store yet: what {lane} has in its spool here" for lane in waiting]
     if waiting:
-        lines.append("A writer that lives ships it; of a dead one `eventlog sync` does.")
-    _answer(settings, report, line, *_damage_lines(report.damage), *lines)
+        lines.append(
+            "A writer that lives ships it; of a dead one `eventlog sync` does, and of another "
+            "machine's `eventlog sync --adopt`."
+        )
+    answer = {**vars(report), "unshipped": waiting}
+    _answer(settings, answer, line, *_damage_lines(report.damage), *lines)
     if report.damage:
         ctx.exit(1)
 
@@ -153,26 +163,30 @@ def copy(ctx: click.Context, settings: Settings, src: str, dst: str) -> None:
     )
     lines = [f"copied {brought} to {dst}"]
     lines += [f"forked: {fork.key}: {fork.what}. {fork.remedy}" for fork in report.forks]
-    lines += [f"not copied: what waits in a spool of {src}: {why}" for why in waiting]
-    _answer(settings, report, *lines, *_damage_lines(report.damage))
+    lines += [
+        f"not copied: what waits in a spool of {src}: {lane}: {why}"
+        for lane, why in waiting.items()
+    ]
+    answer = {**vars(report), "unshipped": waiting}
+    _answer(settings, answer, *lines, *_damage_lines(report.damage))
     if waiting or not report.complete:
         ctx.exit(1)
 
 
 def _refuse_copy(settings: Settings, destination: Backend, dst: str) -> None:
+    ctx = click.get_current_context()
     if settings.url is not None:
-        raise click.UsageError("copy takes no --log: SRC and DST say which logs.")
+        raise click.UsageError("copy takes no --log: SRC and DST say which logs.", ctx)
     if destination.volatile:
-        raise click.UsageError(f"{dst} is gone when this process ends: name a place that lasts.")
+        what = f"{dst} is gone when this process ends: name a place that lasts."
+        raise click.UsageError(what, ctx)
 
 
-def _unshipped(log: Log) -> list[str]:
-    """Ship what dead writers left of the log here; what cannot be, and why."""
+def _unshipped(log: Log) -> dict[str, str]:
+    """Ship what dead writers left of the log here; the lanes that cannot be, and why."""
     report = log.sync()
-    foreign = [
-        f"{lane} is another machine's; `eventlog sync --adopt` takes it" for lane in report.foreign
-    ]
-    return foreign + [f"{lane}: {why}" for lane, why in report.failed.items()]
+    why = f"it is another machine's; `eventlog sync --adopt --log {log.url}` takes it"
+    return {**dict.fromkeys(report.foreign, why), **report.failed}
 
 
 @click.command()
@@ -184,9 +198,37 @@ def demo(ctx: click.Context, settings: Settings) -> None:
 
     with progress("training") as tell:
         report = run_demo(settings.url, progress=tell)
-    _answer(settings, report, report.text())
+    if settings.json:
+        click.echo(as_json(report))
+    else:
+        _print_demo(report)
     if report.missing:
         ctx.exit(1)
+
+
+def _print_demo(report: Report) -> None:
+    from eventlog.demo import ACCURACY
+
+    click.echo("What the log holds:")
+    types = [(name, f"{number:,}") for name, number in report.types.items()]
+    print_table(("type", "events"), types)
+    click.echo(f"\nThis demo's runs by their last {ACCURACY}:")
+    runs = [[_cell(value) for value in run.values()] for run in report.leaderboard]
+    if runs:
+        print_table(list(report.leaderboard[0]), runs)
+    option = report.option
+    for line in (
+        f"\nIt lies in {report.url} ({size(report.size_bytes)}). Try next:",
+        f"  eventlog events{option} --type run.ended",
+        f"  eventlog tail{option}",
+        f"  eventlog compact{option} && eventlog verify{option}",
+        *(f"MISSING: {what}" for what in report.missing),
+    ):
+        click.echo(line)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _answer(settings: Settings, answer: Any, *lines: str) -> None:
@@ -199,8 +241,8 @@ def _answer(settings: Settings, answer: Any, *lines: str) -> None:
 
 
 def _damage_lines(found: Iterable[Damage]) -> list[str]:
-    lines = [f"damaged: {damage.key}: {damage.what}" for damage in found]
-    return [*lines, "Restore these from a copy; the rest is read as it was."] if lines else []
+    lines = {f"damaged: {damage.key}: {damage.what}": damage.remedy for damage in found}
+    return [*lines, *map(in_options, dict.fromkeys(lines.values()))]
 
 
 COMMANDS = (init, sync, compact, gc, verify, copy, demo)

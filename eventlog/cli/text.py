@@ -20,7 +20,7 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
-
+_VERIFY = "; `eventlog verify` lists all that is damaged"
 NARROW = 60  # columns
 
 
@@ -35,6 +35,14 @@ def _escaped(match: re.Match[str]) -> str:
     return short or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
+def in_options(remedy: str) -> str:
+    """A remedy as the command line spells it; `verify` is none for whoever has just done that."""
+    ctx = click.get_current_context(silent=True)
+    if ctx is not None and ctx.find_root().invoked_subcommand == "verify":
+        remedy = remedy.replace(_VERIFY, "")
+    return remedy.replace("damage='skip'", "`eventlog events --skip-damage`")
+
+
 def has_colour() -> bool:
     """Whether output may be coloured."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -45,13 +53,18 @@ def dim(text: str) -> str:
     return click.style(text, dim=True) if has_colour() else text
 
 
+def room() -> int | None:
+    """The columns of the terminal; None where output is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def fit(text: str) -> str:
     """The text cut to the terminal's width; whole where output is no terminal."""
-    if not sys.stdout.isatty():
+    width = room()
+    if width is None:
         return text
     from rich.cells import cell_len, set_cell_size
 
-    width = shutil.get_terminal_size().columns
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, max(1, width - 1)) + "…"
@@ -59,7 +72,8 @@ def fit(text: str) -> str:
 
 def is_narrow() -> bool:
     """Whether output is a terminal as narrow as a phone's: lines are stacked there, not cut."""
-    return sys.stdout.isatty() and shutil.get_terminal_size().columns < NARROW
+    width = room()
+    return width is not None and width < NARROW
 
 
 def as_json(value: Any) -> str:
@@ -90,7 +104,7 @@ def _plain_value(value: Any) -> Any:
         found = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return _jsonable({name: item for name, item in found.items() if name[0] != "_"})
     if hasattr(value, "key") and hasattr(value, "what"):  # damage
-        return {"key": value.key, "what": value.what, "todo": value.remedy}
+        return {"key": value.key, "what": value.what, "todo": in_options(value.remedy)}
     return str(value)
 
 
@@ -109,22 +123,17 @@ def count(number: int, one: str, many: str = "") -> str:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table, whole where output is no terminal."""
-    if is_narrow():
-        for row in rows:
-            for heading, cell in zip(headings, row, strict=True):
-                click.echo(f"{heading}: {plain(cell)}")
-            click.echo()
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    """A table; where a terminal has no room for one, each row as lines with a cell each."""
+    from rich.cells import cell_len
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 10_000)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    console.print(table)
+    shown = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *shown, strict=True)]
+    columns = room()
+    if columns is not None and sum(widths) + 2 * (len(widths) - 1) > columns:
+        stacked = (map(": ".join, zip(headings, row, strict=True)) for row in shown)
+        click.echo("\n\n".join(map("\n".join, stacked)))
+        return
+    for line in (headings, ["-" * width for width in widths], *shown):
+        cells = zip(line, widths, strict=True)
+        padded = (cell + " " * (width - cell_len(cell)) for cell, width in cells)
+        click.echo("  ".join(padded).rstrip())

@@ -63,11 +63,11 @@ def _refuse_foreign(backend: Backend) -> None:
     if root is None or not root.exists():
         return
     if not root.is_dir():
-        raise NotALog(f"{root} is a file, not a log: name a directory.")
+        raise NotALog(f"{root} is a file, not a log. Name a directory.")
     names = {p.name for p in root.iterdir()}
     foreign = sorted(names - _OURS)
     if foreign and "format.json" not in names:  # else somebody has just made it a log
         raise NotALog(
-            f"{root} is not a log and is not empty (it holds {foreign[0]!r}): "
-            "name an empty or a new directory."
+            f"{root} is not a log and is not empty (it holds {foreign[0]!r})",
+            remedy="Log elsewhere: name an empty or a new directory.",
         )

@@ -165,7 +165,8 @@ def decode(key: str, raw: bytes) -> Manifest:
         made_for = msgspec.json.decode(body, type=_FormatOnly).format
         if made_for > FORMAT:
             raise NewerFormat(
-                f"{key} has format {made_for}; this eventlog reads up to {FORMAT}: upgrade it."
+                f"{key} has format {made_for}; this eventlog reads up to {FORMAT}. "
+                "Upgrade with `pip install --upgrade eventlog-ml`."
             )
         manifest = msgspec.json.decode(body, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -261,6 +262,6 @@ def _decoded_format(backend: Backend, raw: bytes) -> Format:
     if found.format > FORMAT:
         raise NewerFormat(
             f"{backend.url} has format {found.format}; this eventlog reads up to {FORMAT}. "
-            "Upgrade with `pip install -U eventlog-ml`."
+            "Upgrade with `pip install --upgrade eventlog-ml`."
         )
     return found

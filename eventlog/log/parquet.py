@@ -276,7 +276,9 @@ class OpenFile:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Damage(key, f"the index cannot be read ({error})") from None
         if found > INDEX_FORMAT:
-            raise NewerFormat(f"{key} has format {found}: upgrade eventlog to read it.")
+            raise NewerFormat(
+                f"{key} has format {found}. Upgrade with `pip install --upgrade eventlog-ml`."
+            )
 
     def read(
         self, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None

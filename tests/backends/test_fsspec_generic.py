@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import io
+import sys
 import threading
 from typing import Any, ClassVar
 
@@ -164,6 +165,32 @@ def test_a_file_system_that_is_not_installed_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setitem(known, "faraway", {"class": "no_such_package.FS"})
     with pytest.raises(UsageError, match="pip install no_such_package"):
         FsspecBackend("faraway://p")
+
+
+@pytest.mark.parametrize(("scheme", "package"), [("sftp", "paramiko"), ("http", "aiohttp")])
+def test_what_one_of_fsspec_s_own_lacks_is_named_at_once(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, package: str
+) -> None:
+    known = importlib.import_module("fsspec.registry")
+    module = known.known_implementations[scheme]["class"].rpartition(".")[0]
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    for each in [name for name, kind in known.registry.items() if kind.__module__ == module]:
+        monkeypatch.delitem(known._registry, each)
+    with pytest.raises(UsageError) as raised:
+        FsspecBackend(f"{scheme}://h/x")
+    what, remedy = raised.value.lines()
+    assert what == f"{scheme}:// needs the package {package}, which is not installed."
+    assert remedy == f"`pip install {package}` does it."
+
+
+def test_what_a_store_said_is_told_from_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recording, "error", OSError("Odd. Very odd.."))
+    with pytest.raises(Unavailable) as raised:
+        FsspecBackend("recording://p").put_new("a", b"x")
+    what, remedy = raised.value.lines()
+    assert what == "a at recording://p: OSError: Odd. Very odd."
+    assert remedy == "Check that recording://p can be reached."
 
 
 @pytest.mark.parametrize(

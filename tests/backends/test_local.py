@@ -7,7 +7,6 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from eventlog.mount import network_type
 from eventlog.testing.store_work import keys_of
 from eventlog_backends import local
 from eventlog_backends.local import LocalBackend, directory_of
+from tests.rights import as_another_user
 
 
 @pytest.fixture
@@ -334,18 +334,6 @@ def test_a_full_disk_is_named_and_leaves_no_part(tmp_path: Path) -> None:
         with pytest.raises(BackendError, match="no space"):
             backend.put_new("wal/a/0", b"x")
     assert keys_of(backend) == []
-
-
-@contextlib.contextmanager
-def as_another_user() -> Iterator[None]:
-    """As somebody without rights, also where the tests run as root."""
-    if os.geteuid() == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if os.getuid() == 0:
-            os.seteuid(0)
 
 
 def test_a_directory_without_permission_is_denied(tmp_path: Path) -> None:

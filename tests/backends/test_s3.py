@@ -101,6 +101,22 @@ def test_a_url_that_cannot_be_taken_is_refused(
         S3Backend(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [f"s3://AKIA:{SECRET}@bucket/p", "s3://AKIA:with/slash+@bucket/p", "s3://AKIA@bucket"],
+)
+def test_where_keys_belong_is_said_where_they_stand_before_the_bucket(url: str) -> None:
+    with pytest.raises(UsageError, match="AWS_SECRET_ACCESS_KEY") as raised:
+        S3Options.parse(url)
+    assert SECRET not in str(raised.value)
+    assert "slash" not in str(raised.value)
+
+
+def test_an_access_point_is_no_pair_of_keys() -> None:
+    point = "arn:aws:s3:eu-west-1:123456789012:accesspoint"
+    assert S3Options.parse(f"s3://{point}/mine").bucket == point
+
+
 def test_without_s3fs_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'eventlog-ml\[s3\]'"):

@@ -26,6 +26,19 @@ def test_the_longer_of_two_secrets_is_blotted_out_whole() -> None:
     assert url.redacted("abcdef") == "***"
 
 
+@pytest.mark.parametrize(
+    ("url", "text", "expected"),
+    [
+        ("github://a:g@h/x", "github://a:g@h/x is going", "github://a:***@h/x is going"),
+        ("x://h?key=a&b=c", "?key=a&b=c of a=ab, a=a.b", "?key=***&b=c of a=ab, a=a.b"),
+    ],
+)
+def test_a_short_secret_is_hidden_only_where_a_url_has_it(
+    url: str, text: str, expected: str
+) -> None:
+    assert StoreURL.parse(url).redacted(text) == expected
+
+
 @pytest.mark.parametrize("url", ["s3://b?secret=a&secret=b", "s3://[b?secret=a"])
 def test_a_broken_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(UsageError) as raised:

@@ -15,7 +15,7 @@ import pytest
 from eventlog import errors
 from eventlog.cli import progress as bar
 from eventlog.cli.errors import split
-from eventlog.cli.text import as_json, count, plain, size
+from eventlog.cli.text import as_json, count, plain, print_table, size
 from tests.cli.calls import a_log, call, environment, start
 
 
@@ -89,12 +89,41 @@ def test_on_a_phone_events_and_tables_are_stacked(
 ) -> None:
     url = a_log(tmp_path / "log", 1)
     wide = call("events", "--log", url).stdout.splitlines()
-    monkeypatch.setattr("eventlog.cli.events.is_narrow", lambda: True)
-    monkeypatch.setattr("eventlog.cli.text.is_narrow", lambda: True)
+    monkeypatch.setattr("eventlog.cli.text.room", lambda: 40)
     stacked = call("events", "--log", url).stdout.splitlines()
     assert len(stacked) == 3 * len(wide)
     assert stacked[1:3] == ["  run.ended  run:0", '  {"n": 0}']
     assert "\nmodule: eventlog_backends.hooks\n" in call("plugins").stdout
+
+
+@pytest.mark.parametrize(
+    ("columns", "shown"),
+    [
+        (None, ["name  number", "----  ------", "a     1", "世界  \\x1b"]),
+        (12, ["name  number", "----  ------", "a     1", "世界  \\x1b"]),
+        (11, ["name: a", "number: 1", "", "name: 世界", "number: \\x1b"]),
+    ],
+)
+def test_a_table_is_stacked_where_it_has_no_room(
+    columns: int | None,
+    shown: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("eventlog.cli.text.room", lambda: columns)
+    print_table(("name", "number"), [("a", "1"), ("世界", "\x1b")])
+    assert capsys.readouterr().out.splitlines() == shown
+
+
+def test_what_the_library_logs_is_json_where_json_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def warn() -> list[object]:
+        logging.getLogger("eventlog.x").warning("look out")
+        return []
+
+    monkeypatch.setattr("eventlog.plugin.installed", warn)
+    assert json.loads(call("plugins", "--json").stderr) == {"warning": "look out"}
 
 
 def broken(*_: object) -> None:
@@ -136,12 +165,13 @@ def test_what_the_library_logs_is_shown_as_lines(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("error", "what", "todo"),
     [
-        (errors.NotALog("x is no log. Make one."), "x is no log.", "Make one."),
-        (errors.UsageError("no such scheme: x"), "no such scheme: x", "`eventlog --help`"),
-        (errors.Unavailable("no answer"), "no answer", "try again"),
+        (errors.NotALog("../x is no log. Make one."), "../x is no log.", "Make one."),
+        (errors.UsageError("no such scheme: x"), "no such scheme: x.", "`eventlog --help`"),
+        (errors.Unavailable("no answer"), "no answer.", "try again"),
         (errors.SpoolError("x is broken (EIO): mend it."), "x is broken (EIO).", "Mend it."),
         (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x.", "access"),
         (errors.Damage("k", "it is cut", "Restore it."), "k: it is cut.", "Restore it."),
+        (errors.Damage("k", "it is cut"), "k: it is cut.", "`eventlog events --skip-damage`"),
         (ValueError("v. W"), "unexpected ValueError: v. W", "EVENTLOG_DEBUG=1"),
     ],
 )
@@ -210,6 +240,16 @@ def test_progress_is_shown_on_a_terminal_once_it_takes_long(
         while "really working" not in terminal.getvalue():
             os.sched_yield()
     assert "50%" in terminal.getvalue()
+
+
+def test_progress_towards_an_unknown_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setattr(bar, "PATIENCE_S", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    with bar.progress("reading") as tell:
+        tell("reading", 1234, 0)
+        while "reading: 1,234" not in terminal.getvalue():
+            os.sched_yield()
 
 
 def test_progress_of_quick_work_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

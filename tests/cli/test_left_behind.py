@@ -48,6 +48,7 @@ def test_copy_names_what_is_another_machine_s_and_is_1(left: Path, tmp_path: Pat
     assert result.exit_code == 1
     assert "not copied: what waits in a spool" in result.stdout
     assert "sync --adopt" in result.stdout
+    assert "sync --adopt" in str(call_json("copy", str(left), str(tmp_path / "copy"))["unshipped"])
 
 
 def test_events_shows_it(left: Path) -> None:
@@ -60,6 +61,8 @@ def test_verify_names_what_is_not_in_the_store(left: Path) -> None:
     result = call("verify", "--log", str(left))
     assert result.exit_code == 0
     assert "not in the store yet" in result.stdout
+    assert "sync --adopt" in result.stdout
+    assert len(call_json("verify", "--log", str(left))["unshipped"]) == 1
 
 
 def test_tail_shows_it(left: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -12,9 +14,11 @@ import pytest
 
 import eventlog
 from eventlog.cli import main
+from eventlog.log.progress import Progress
 from eventlog.log.read.reader import Reader
 from eventlog_backends.local import LocalBackend
 from tests.cli.calls import a_log, call, call_json, environment, lines
+from tests.rights import as_another_user
 
 BUILT_IN = [
     "compact", "copy", "demo", "events", "gc", "init", "plugins", "sync", "tail", "verify",
@@ -98,6 +102,7 @@ def test_compact_and_gc_say_what_they_did(tmp_path: Path) -> None:
     gone = call("gc", "--log", url)
     assert (gone.exit_code, gone.stdout[:8]) == (0, "deleted ")
     assert call_json("gc", "--log", url)["segments"] == []
+    assert call("gc", "--log", url).stdout == "deleted nothing\n"
 
 
 def test_verify_of_an_intact_log_is_0(tmp_path: Path) -> None:
@@ -106,13 +111,78 @@ def test_verify_of_an_intact_log_is_0(tmp_path: Path) -> None:
     assert result.stdout.startswith("checked 9 events in ")
 
 
+def test_what_counts_is_said_while_compacting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    @contextlib.contextmanager
+    def told(_what: str) -> Iterator[Progress]:
+        yield lambda what, _done, _total: said.append(what)
+
+    monkeypatch.setattr("eventlog.cli.store.progress", told)
+    url = a_log(tmp_path / "log")
+    call("compact", "--log", url)
+    call("compact", "--log", url)
+    assert said == ["compacting 9 events", "compacting 0 events"]
+
+
+@pytest.mark.parametrize("part", ["format.json", "manifest/"])
+def test_what_no_log_is_read_without_is_restored_not_skipped(part: str, tmp_path: Path) -> None:
+    url = a_log(tmp_path / "log")
+    call("compact", "--log", url)
+    damage(url, part)
+    for verb in ("events", "verify"):
+        said = call(verb, "--log", url)
+        assert said.exit_code == 1
+        assert "untouched" in said.output
+        assert "skip" not in said.output
+
+
+def test_a_damaged_format_can_be_made_anew_as_the_error_says(tmp_path: Path) -> None:
+    url = a_log(tmp_path / "log")
+    damage(url, "format.json")
+    (tmp_path / "log" / "format.json").write_bytes(b"{")
+    assert "delete it and let `eventlog init --restore`" in call("events", "--log", url).stderr
+    (tmp_path / "log" / "format.json").unlink()
+    assert call("init", "--restore", "--log", url).exit_code == 0
+    assert len(lines("events", "--log", url)) == 10
+
+
+def test_a_file_is_said_to_be_no_log(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("x")
+    for verb in ("init", "events", "verify"):
+        assert call(verb, "--log", str(tmp_path / "README.md")).stderr.splitlines() == [
+            f"error: {tmp_path / 'README.md'} is a file, not a log.",
+            "Name a directory.",
+        ]
+
+
+def test_a_directory_without_permission_is_said_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir(mode=0)
+    for verb in ("init", "demo", "verify"):  # imports what another user may not be able to
+        assert call(verb, "--log", str(tmp_path / "open")).exit_code == 0
+    with as_another_user():
+        for verb in ("init", "demo", "verify"):
+            said = call(verb, "--log", str(tmp_path / "shut" / "log"))
+            assert said.exit_code == 1
+            assert "permission denied" in said.stderr
+            assert said.stderr.endswith(
+                "\nAsk its owner for access, or log to another directory.\n"
+            )
+
+
 def test_verify_names_damage_and_is_1(tmp_path: Path) -> None:
     url = a_log(tmp_path / "log")
     key = damage(url, "wal/")
     result = call("verify", "--log", url)
     assert result.exit_code == 1
     assert key in result.stdout
-    assert call_json("verify", "--log", url)["damage"][0]["key"] == key
+    [found] = call_json("verify", "--log", url)["damage"]
+    assert found["key"] == key
+    for remedy in (result.stdout, found["todo"]):
+        assert "`eventlog events --skip-damage`" in remedy
+        assert "eventlog verify" not in remedy
 
 
 def test_copy_brings_everything_then_nothing(tmp_path: Path) -> None:
@@ -184,6 +254,13 @@ def test_a_broken_plugin_leaves_the_verbs_usable() -> None:
         assert "Traceback" not in result.stderr
     finally:
         plugins().unregister(name="rude")
+
+
+def test_the_demo_s_tables_fit_a_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventlog.cli.text.room", lambda: 40)
+    shown = call("demo", "--log", str(tmp_path / "log")).stdout
+    assert "rank: 1\nstream: run:" in shown
+    assert max(map(len, shown.partition("It lies")[0].splitlines()[:7])) <= 40
 
 
 def test_the_demo_logs_real_training_and_reads_it_back(tmp_path: Path) -> None:
